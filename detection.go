@@ -1,0 +1,63 @@
+package cordon
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Level is how strongly something is meant.
+type Level uint8
+
+// The levels, weakest first.
+const (
+	None   Level = iota
+	Watch        // kept as evidence, nobody is disturbed
+	Notify       // the customer should know
+	Act          // something is done about it
+)
+
+var levelNames = [...]string{"none", "watch", "notify", "act"}
+
+// String returns the level's stable name.
+func (l Level) String() string { return levelNames[l&3] }
+
+// MarshalText is String.
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// Detection is one judgement by one detector, with its evidence.
+type Detection struct {
+	ID     string
+	Kind   Kind
+	Device *Device
+	At     Time // when the judgement was made
+	Since  Time // when the behaviour began
+	// Confirmed means that the kind's own measured error bound holds for this
+	// detection; otherwise it is a first sign, to watch.
+	Confirmed bool
+	Sentence  string     // what a support agent can read to a customer
+	Level     Level      // what it may do by itself; set when it is filed with its incident
+	Subject   string     // what it is about: "telnet (23, 2323)", "192.0.2.7:23"
+	Target    Target     // what a scoped action would block
+	Evidence  []Evidence // what was measured against what
+	Samples   []string   // the first few destinations, for a person to check
+}
+
+// Evidence is one measured value and the threshold that it passed.
+type Evidence struct {
+	Name      string        `json:"name"`
+	Value     float64       `json:"value"`
+	Threshold float64       `json:"threshold"`
+	Unit      string        `json:"unit,omitempty"`
+	Window    time.Duration `json:"window_ns,omitempty"` // 0: no window
+}
+
+// Target is the part of a device's traffic that a detection is about. The zero
+// Target is all of it.
+type Target struct {
+	Proto uint8      // IANA protocol number, 0 any
+	Ports []uint16   // destination ports, none: any
+	Peer  netip.Addr // the far side, the zero Addr: any
+}
+
+// Zero reports whether t names no part.
+func (t Target) Zero() bool { return t.Proto == 0 && len(t.Ports) == 0 && !t.Peer.IsValid() }

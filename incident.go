@@ -1,0 +1,35 @@
+package cordon
+
+// Incident is everything known about one misbehaving device at one site.
+type Incident struct {
+	ID     string
+	Device *Device
+	Level  Level
+	Opened Time // the first detection's Since
+	Last   Time // the last detection
+	// Odds is the natural logarithm of the odds that the device is infected,
+	// prior included, as it stood at Last.
+	Odds     float64
+	Raised   []Raise
+	Timeline []Moment
+	Omitted  int // moments beyond the bound of Timeline
+	Kinds    []Kind
+	Story    string // plain sentences
+}
+
+// Raise is the moment at which an incident reached a level.
+type Raise struct {
+	Level Level `json:"level"`
+	At    Time  `json:"at"`
+}
+
+// Moment is one line of an incident's story.
+type Moment struct {
+	At        Time   `json:"at"`
+	Level     Level  `json:"level"`
+	Kind      Kind   `json:"kind,omitempty"`
+	Technique string `json:"technique,omitempty"`
+	Text      string `json:"text"`
+	Ref       string `json:"ref"`   // id of the detection or action
+	Count     int    `json:"count"` // how often it was repeated
+}
