@@ -39,3 +39,7 @@ type Observation struct {
 	Service []byte       // service or device type announced
 	Model   []byte       // model announced
 }
+
+// SearchPrefix begins the Service of a FactSSDP that is a search: what the device
+// looks for and does not offer.
+const SearchPrefix = "search:"

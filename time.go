@@ -1,6 +1,10 @@
 package cordon
 
-import "time"
+import (
+	"fmt"
+	"math"
+	"time"
+)
 
 // Time is a moment in nanoseconds since the Unix epoch, UTC.
 //
@@ -39,4 +43,23 @@ func (t *Time) UnmarshalText(b []byte) error {
 	}
 	*t = TimeOf(u)
 	return nil
+}
+
+// Span says a duration in words that can be read aloud, rounded up: "a second",
+// "16 seconds", "15 minutes", "3 hours", "2 days". Exact values belong into
+// Evidence.
+func Span(d time.Duration) string {
+	for _, u := range []struct {
+		unit  time.Duration
+		most  float64
+		words string
+	}{{time.Second, 119, "seconds"}, {time.Minute, 119, "minutes"}, {time.Hour, 47, "hours"}} {
+		if n := math.Ceil(float64(d) / float64(u.unit)); n <= u.most {
+			if n <= 1 && u.unit == time.Second {
+				return "a second"
+			}
+			return fmt.Sprintf("%.0f %s", n, u.words)
+		}
+	}
+	return fmt.Sprintf("%.0f days", math.Ceil(d.Hours()/24))
 }

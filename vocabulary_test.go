@@ -108,3 +108,20 @@ func TestDeviceLabel(t *testing.T) {
 		}
 	}
 }
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                       "a second",
+		203 * time.Microsecond:  "a second",
+		1500 * time.Millisecond: "2 seconds",
+		119 * time.Second:       "119 seconds",
+		2 * time.Minute:         "2 minutes",
+		90 * time.Minute:        "90 minutes",
+		5 * time.Hour:           "5 hours",
+		50 * time.Hour:          "3 days",
+	} {
+		if got := cordon.Span(d); got != want {
+			t.Errorf("%v is said as %q, want %q", d, got, want)
+		}
+	}
+}
