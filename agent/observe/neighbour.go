@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"iter"
 	"net/netip"
 
 	"cordon"
@@ -15,8 +16,9 @@ const (
 
 // ICMPv6 types of neighbour discovery (RFC 4861 §4).
 const (
-	typeSolicitation  = 135
-	typeAdvertisement = 136
+	typeRouterAdvertisement = 134
+	typeSolicitation        = 135
+	typeAdvertisement       = 136
 )
 
 // arp reads one ARP packet: a request is FactARP, a reply or an announcement
@@ -42,13 +44,17 @@ func (r *Reader) arp() {
 }
 
 // ndp reads one neighbour discovery message: a solicitation is FactNeighbour,
-// an advertisement FactAddress. Duplicate address detection (source ::, RFC
+// an advertisement FactAddress, a router's advertisement FactPrefix. Duplicate address detection (source ::, RFC
 // 4862 §5.4.2) tells nothing, like an ARP probe, and neither does an
 // advertisement with another link-layer address than the frame's.
 func (r *Reader) ndp() {
 	p := r.p
 	// A hop limit below 255 means that it came through a router, RFC 4861 §7.1.
 	if p.TTL != 255 || p.ICMPCode != 0 || p.Src.IsUnspecified() {
+		return
+	}
+	if p.ICMPType == typeRouterAdvertisement {
+		r.advertised()
 		return
 	}
 	if len(p.Payload) < 16 {
@@ -70,18 +76,54 @@ func (r *Reader) ndp() {
 	}
 }
 
+// Options of neighbour discovery (RFC 4861 §4.6).
+const (
+	optTargetLinkAddr = 2
+	optPrefix         = 3
+)
+
+// advertised reads a router advertisement (RFC 4861 §4.2): every prefix that is
+// on the link (§4.6.2) is a FactPrefix.
+func (r *Reader) advertised() {
+	p := r.p
+	if !p.Src.IsLinkLocalUnicast() || len(p.Payload) < 8 {
+		r.stats.Malformed++
+		return
+	}
+	const onLink = 0x80
+	for kind, o := range options(p.Payload[8:]) {
+		if kind != optPrefix || len(o) != 32 || o[3]&onLink == 0 || o[2] > 128 {
+			continue
+		}
+		f := r.fact(cordon.FactPrefix)
+		f.Bits = o[2]
+		r.addrs[0] = netip.AddrFrom16([16]byte(o[16:]))
+		f.Addrs = r.addrs[:1]
+		r.yield(f)
+	}
+}
+
 // linkAddr returns the target link-layer address option of an advertisement,
 // RFC 4861 §4.6.1.
-func linkAddr(options []byte) (mac packet.MAC, ok bool) {
-	for len(options) >= 8 {
-		n := 8 * int(options[1])
-		if n == 0 || n > len(options) {
-			break
+func linkAddr(b []byte) (mac packet.MAC, ok bool) {
+	for kind, o := range options(b) {
+		if kind == optTargetLinkAddr {
+			return packet.MAC(o[2:8]), true
 		}
-		if options[0] == 2 {
-			return packet.MAC(options[2:8]), true
-		}
-		options = options[n:]
 	}
 	return mac, false
+}
+
+// options goes through the options of a neighbour discovery message, type and
+// length included, up to the first that lies about its length.
+func options(b []byte) iter.Seq2[uint8, []byte] {
+	return func(yield func(uint8, []byte) bool) {
+		for len(b) >= 8 {
+			n := 8 * int(b[1])
+			if n == 0 || n > len(b) || !yield(b[0], b[:n]) {
+				return
+			}
+			b = b[n:]
+		}
+	}
 }

@@ -95,7 +95,7 @@ func Wants(p *packet.Packet) bool {
 	case p.Any(packet.HasTCP):
 		return p.SrcPort == portDNS || p.DstPort == portDNS
 	case p.Any(packet.HasICMPv6):
-		return p.ICMPType == typeSolicitation || p.ICMPType == typeAdvertisement
+		return p.ICMPType >= typeRouterAdvertisement && p.ICMPType <= typeAdvertisement
 	}
 	return p.Any(packet.HasARP)
 }

@@ -161,6 +161,12 @@ func TestNeighbour(t *testing.T) {
 	}
 	far := ndp(typeSolicitation, "fe80::1", "fe80::2", "")
 	far.TTL = 64
+	advert := func(src string, flags byte) *packet.Packet {
+		p := ndp(typeRouterAdvertisement, src, "::", "")
+		prefix := netip.MustParseAddr("2001:db8:7::").As16()
+		p.Payload = append([]byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 0, 0, 0, 0, 7, 3, 4, 64, flags, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0}, prefix[:]...)
+		return p
+	}
 	short := ndp(typeSolicitation, "fe80::1", "fe80::2", "")
 	short.Payload = short.Payload[:15]
 	tests := []struct {
@@ -180,6 +186,9 @@ func TestNeighbour(t *testing.T) {
 		{"advertisement", ndp(typeAdvertisement, "fe80::1", "2001:db8::1", "\x02\x01\x02\x00\x00\x00\x00\x07"),
 			[]fact{{Fact: cordon.FactAddress, Peer: "ff02::1", Addrs: "2001:db8::1"}}},
 		{"proxy advertisement", ndp(typeAdvertisement, "fe80::1", "2001:db8::1", "\x01\x01\x02\x00\x00\x00\x00\x07\x02\x01\x02\x00\x00\x00\x00\x08"), nil},
+		{"router advertisement", advert("fe80::1", 0xc0), []fact{{Fact: cordon.FactPrefix, Peer: "ff02::1", Addrs: "2001:db8:7::"}}},
+		{"prefix that is not on the link", advert("fe80::1", 0x40), nil},
+		{"router advertisement from afar", advert("2001:db8::1", 0xc0), nil},
 		{"multicast target", ndp(typeSolicitation, "fe80::1", "ff02::2", ""), nil},
 		{"through a router", far, nil},
 		{"short", short, nil},
