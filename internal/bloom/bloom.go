@@ -25,7 +25,11 @@ type Pair struct {
 // Add puts the key of that hash in and reports whether it was there already.
 // now and turn have the same unit; after turn the filters are exchanged.
 func (p *Pair) Add(hash uint64, now, turn int64) (seen bool) {
-	if p.n >= capacity || now-p.turned >= turn {
+	switch age := now - p.turned; {
+	case age >= 2*turn: // nothing came for a turn: the younger keys are old as well
+		p.turn(now)
+		p.turn(now)
+	case age >= turn || p.n >= capacity:
 		p.turn(now)
 	}
 	seen = p.has(p.young, hash)

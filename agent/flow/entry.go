@@ -1,0 +1,142 @@
+package flow
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+	"time"
+
+	"cordon"
+	"cordon/agent/packet"
+)
+
+// entry is one place in the table. The fields that every packet touches come
+// first and lie together.
+type entry struct {
+	local, peer endpoint // of the device and of the far side
+	proto       uint8
+	used        bool
+	closed      bool // FIN or RST seen
+	settled     bool // in the owner's list of answered flows: both sides were heard
+	wanted      bool // content detectors need its heads
+	chain       int32
+	flow        cordon.Flow
+	heads       *head
+	links       [2]link
+	queued      cordon.Time // when it was last put at the end of its owner's list
+	reported    cordon.Time // when it was last reported as active
+}
+
+// endpoint is an address and a port in a form that compares and hashes fast.
+type endpoint struct {
+	hi, lo uint64
+	port   uint16
+}
+
+func endpointOf(a netip.Addr, port uint16) endpoint {
+	if a.Is4() {
+		b := a.As4()
+		return endpoint{0, mapped | uint64(binary.BigEndian.Uint32(b[:])), port}
+	}
+	b := a.As16()
+	return endpoint{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]), port}
+}
+
+// mapped is how an IPv4 address begins as an IPv6 one (RFC 4291 §2.5.5.2).
+const mapped = 0xffff << 32
+
+// mix multiplies into 128 bits and folds: the mixing step of wyhash.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
+
+// The odd constants of wyhash (Wang Yi, public domain).
+const (
+	k0 = 0xa0761d6478bd642f
+	k1 = 0xe7037ed1a0b428db
+	k2 = 0x8ebc6af09c88c6e3
+)
+
+func (e endpoint) hash(seed uint64) uint64 {
+	return mix(e.hi^seed^k0, e.lo^(uint64(e.port)<<48)^k1)
+}
+
+// hash is the same for both directions of a flow.
+func (t *Table) hash(src, dst endpoint, proto uint8) uint64 {
+	return mix(src.hash(t.cfg.Seed)+dst.hash(t.cfg.Seed), k2^uint64(proto))
+}
+
+// ends asks whose packet p is. What comes in from the internet shows that the
+// home's line works, whatever it is.
+func (t *Table) ends(p *packet.Packet) cordon.Ends {
+	ends := t.cfg.Devices.Ends(p, t.now)
+	if !ends.SrcHome && ends.DstHome {
+		t.line.owed = 0
+	}
+	return ends
+}
+
+// lookup returns the entry of p's flow, 0 if there is none, and whether p comes
+// from the flow's device.
+func (t *Table) lookup(p *packet.Packet, srcPort, dstPort uint16) (i int32, fromDevice bool) {
+	src, dst := endpointOf(p.Src, srcPort), endpointOf(p.Dst, dstPort)
+	i = t.buckets[t.hash(src, dst, p.Proto)&uint64(len(t.buckets)-1)]
+	for i != 0 {
+		e := &t.entries[i]
+		if e.proto == p.Proto {
+			if e.local == src && e.peer == dst {
+				return i, true
+			}
+			if e.peer == src && e.local == dst {
+				return i, false
+			}
+		}
+		i = e.chain
+	}
+	return 0, false
+}
+
+func (t *Table) bucket(e *entry) *int32 {
+	return &t.buckets[t.hash(e.local, e.peer, e.proto)&uint64(len(t.buckets)-1)]
+}
+
+// idle returns how long the flow may be quiet before it is forgotten.
+func (e *entry) idle() time.Duration {
+	switch f := &e.flow; {
+	case e.closed:
+		return idleClosed
+	case f.Outcome != cordon.Answered:
+		return idleUnanswered
+	case f.Proto == packet.ProtoTCP:
+		return idleTCP
+	case f.PeerPort == 53 || f.PeerPort == 123: // one question, one answer
+		return idleDNS
+	default:
+		return idleUDP
+	}
+}
+
+// drop ends a flow and frees its entry.
+func (t *Table) drop(i int32, ev cordon.FlowEvent) {
+	e := &t.entries[i]
+	t.cfg.Event(ev, &e.flow)
+	for c := t.bucket(e); ; c = &t.entries[*c].chain {
+		if *c == i {
+			*c = e.chain
+			break
+		}
+	}
+	if e.flow.Outcome == cordon.Pending {
+		t.remove(&t.pending, i)
+	}
+	o := t.owner(e.flow.Device)
+	if e.settled {
+		t.remove(&o.answered, i)
+	} else {
+		t.remove(&o.unanswered, i)
+	}
+	t.heads.release(e.heads)
+	*e = entry{chain: t.free}
+	t.free = i
+}
