@@ -39,6 +39,9 @@ func (e Entity) String() string {
 	if e.Target.Peer.IsValid() {
 		s += " to " + e.Target.Peer.String()
 	}
+	if e.Target.Name != "" {
+		s += " to " + e.Target.Name
+	}
 	return s
 }
 

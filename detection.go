@@ -57,7 +57,10 @@ type Target struct {
 	Proto uint8      // IANA protocol number, 0 any
 	Ports []uint16   // destination ports, none: any
 	Peer  netip.Addr // the far side, the zero Addr: any
+	Name  string     // the name under which the far side is asked for, empty: any
 }
 
 // Zero reports whether t names no part.
-func (t Target) Zero() bool { return t.Proto == 0 && len(t.Ports) == 0 && !t.Peer.IsValid() }
+func (t Target) Zero() bool {
+	return t.Proto == 0 && len(t.Ports) == 0 && !t.Peer.IsValid() && t.Name == ""
+}
