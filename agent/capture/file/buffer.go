@@ -25,6 +25,9 @@ func (r *Reader) take(n int) ([]byte, error) {
 // fill reads until n bytes are there, and up to most bytes ahead. What is left
 // of the buffer, less than a record, moves to its front.
 func (r *Reader) fill(n, most int) error {
+	if r.window.file != nil {
+		return r.slide(n)
+	}
 	if r.start > 0 {
 		copy(r.buf, r.buf[r.start:r.end])
 		r.base += int64(r.start)

@@ -80,6 +80,7 @@ type Reader struct {
 	size     int64
 	maxFrame int
 
+	window     window
 	buf        []byte
 	start, end int   // buf[start:end] is read and not consumed
 	base       int64 // offset of buf[0] in src
@@ -122,6 +123,9 @@ func Open(path string, cfg Config) (*Reader, error) {
 		return nil, err
 	}
 	r.closer = f
+	if r.size > 0 && !r.zipped {
+		r.windowed(f)
+	}
 	return r, nil
 }
 
@@ -239,7 +243,7 @@ func (r *Reader) Close() error {
 	if r.closer == nil {
 		return nil
 	}
-	err := r.closer.Close()
+	err := errors.Join(r.window.unmap(), r.closer.Close())
 	r.closer = nil
 	return err
 }

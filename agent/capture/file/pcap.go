@@ -84,5 +84,6 @@ func (r *Reader) nextClassic(f *packet.Frame) error {
 	f.Len = wireLen(captured, o.u32(b[12:]))
 	f.Data = b[c.header:]
 	r.start += n
+	r.ahead()
 	return nil
 }
