@@ -78,9 +78,6 @@ type Flow struct {
 	FirstSeq uint32     // TCP sequence number of the first packet
 	Local    netip.Addr // the device's address in this flow
 	Peer     netip.Addr
-	// Head is the beginning of what each side said, kept only for flows that a
-	// content detector needs: [0] from the side that began, [1] from the other.
-	Head [2][]byte
 }
 
 // Service returns the port that the flow was opened to: the peer's for a flow
@@ -107,7 +104,6 @@ const (
 	FlowAnswered                      // Outcome became Answered
 	FlowRefused                       // Outcome became Refused
 	FlowSilent                        // Outcome became Silent
-	FlowHead                          // one of its Heads grew
 	FlowActive                        // it has lasted another active time-out
 	FlowEvicted                       // its record is needed for another flow
 	FlowClosed                        // it ended, or was idle; its record is about to go

@@ -30,10 +30,10 @@ func TestKnownFlowAllocatesNothing(t *testing.T) {
 }
 
 // TestNewFlowAllocatesNothing: once the table is warm, neither does a flow that
-// opens, is answered, refused, falls silent, has heads, or is evicted.
+// opens, is answered, refused, falls silent, is read, or is evicted.
 func TestNewFlowAllocatesNothing(t *testing.T) {
 	r := quiet(t, 1024)
-	r.cfg.Head = func(*cordon.Flow) bool { return true }
+	r.cfg.Talk = deaf{}
 	packets := connect(camera, 4000, server, 23)
 	packets = append(packets, tcp(camera, 4000, server, 23, ack, 1), tcp(server, 23, camera, 4000, rst),
 		tcp(laptop, 4000, server, 80, syn), unreachable("198.51.100.1", 1, tcp(laptop, 4000, server, 80, syn)),
@@ -110,3 +110,12 @@ func BenchmarkFlood(b *testing.B) {
 		r.Advance(r.now.Add(10 * time.Microsecond))
 	}
 }
+
+// deaf is a Talk that wants to hear everything and keeps nothing.
+type deaf struct{}
+
+func (deaf) Begin(*cordon.Flow) int32 { return 1 }
+
+func (deaf) Said(*cordon.Flow, int32, *packet.Packet, bool, cordon.Time) bool { return true }
+
+func (deaf) End(int32) {}

@@ -3,7 +3,6 @@ package flow
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -45,7 +44,7 @@ type event struct {
 	at   cordon.Time
 }
 
-var eventNames = [...]string{"", "opened", "answered", "refused", "silent", "head", "active", "evicted", "closed"}
+var eventNames = [...]string{"", "opened", "answered", "refused", "silent", "active", "evicted", "closed"}
 
 func newRig(t testing.TB, size int, edit ...func(*Config)) *rig {
 	t.Helper()
@@ -98,9 +97,6 @@ func (h home) Resolved(_ *cordon.Device, a netip.Addr, _ cordon.Time) bool { ret
 
 func (r *rig) event(ev cordon.FlowEvent, f *cordon.Flow) {
 	c := *f
-	for i := range c.Head {
-		c.Head[i] = slices.Clone(c.Head[i])
-	}
 	r.events = append(r.events, event{ev, c, r.now})
 	r.last, r.names = c, append(r.names, eventNames[ev])
 }

@@ -18,10 +18,9 @@ type entry struct {
 	used        bool
 	closed      bool // FIN or RST seen
 	settled     bool // in the owner's list of answered flows: both sides were heard
-	wanted      bool // content detectors need its heads
 	chain       int32
 	flow        cordon.Flow
-	heads       *head
+	talk        int32 // see talk.go
 	links       [2]link
 	queued      cordon.Time // when it was last put at the end of its owner's list
 	reported    cordon.Time // when it was last reported as active
@@ -78,23 +77,31 @@ func (t *Table) ends(p *packet.Packet) cordon.Ends {
 }
 
 // lookup returns the entry of p's flow, 0 if there is none, and whether p comes
-// from the flow's device.
+// from the flow's device. Packets come in bursts, so the last flow is tried first.
 func (t *Table) lookup(p *packet.Packet, srcPort, dstPort uint16) (i int32, fromDevice bool) {
 	src, dst := endpointOf(p.Src, srcPort), endpointOf(p.Dst, dstPort)
+	if out, in := t.entries[t.recent].is(&src, &dst, p.Proto); out || in {
+		return t.recent, out
+	}
 	i = t.buckets[t.hash(src, dst, p.Proto)&uint64(len(t.buckets)-1)]
 	for i != 0 {
 		e := &t.entries[i]
-		if e.proto == p.Proto {
-			if e.local == src && e.peer == dst {
-				return i, true
-			}
-			if e.peer == src && e.local == dst {
-				return i, false
-			}
+		if out, in := e.is(&src, &dst, p.Proto); out || in {
+			t.recent = i
+			return i, out
 		}
 		i = e.chain
 	}
 	return 0, false
+}
+
+// is reports whether a packet between two endpoints belongs to the flow, and
+// which way it goes.
+func (e *entry) is(src, dst *endpoint, proto uint8) (out, in bool) {
+	if e.proto != proto {
+		return false, false
+	}
+	return e.local == *src && e.peer == *dst, e.peer == *src && e.local == *dst
 }
 
 func (t *Table) bucket(e *entry) *int32 {
@@ -136,7 +143,7 @@ func (t *Table) drop(i int32, ev cordon.FlowEvent) {
 	} else {
 		t.remove(&o.unanswered, i)
 	}
-	t.heads.release(e.heads)
+	t.hangUp(e)
 	*e = entry{chain: t.free}
 	t.free = i
 }

@@ -73,9 +73,7 @@ type Config struct {
 	// Event is told what happens to flows, in the order in which it happens. The
 	// flow is valid during the call only.
 	Event func(cordon.FlowEvent, *cordon.Flow)
-	// Head reports whether content detectors need the beginning of what the two
-	// sides of a flow that just opened say. Nil: never.
-	Head func(*cordon.Flow) bool
+	Talk  Talk // nil: nobody listens
 }
 
 // Stats counts what the table did.
@@ -93,11 +91,11 @@ type Table struct {
 	entries []entry // entry 0 is never used: 0 means none
 	buckets []int32 // hash → first entry, linked by entry.chain
 	free    int32   // first unused entry, linked by entry.chain
+	recent  int32   // the entry found last
 	owners  slots.Table[owner]
 	bySlot  []*owner // for the eviction that looks at all owners
 	pending list     // flows in state Pending, oldest first
 	contact slots.Table[bloom.Pair]
-	heads   heads
 	line    line
 	swept   cordon.Time
 	now     cordon.Time
@@ -231,7 +229,7 @@ func (t *Table) account(p *packet.Packet, srcPort, dstPort uint16) {
 		f.In.Bytes += uint64(p.IPLen)
 		t.line.received(f)
 	}
-	if f.Outcome != cordon.Answered || !e.settled || e.wanted || p.TCPFlags&(packet.FIN|packet.RST|packet.SYN) != 0 {
+	if f.Outcome != cordon.Answered || !e.settled || e.talk != talkOver || p.TCPFlags&(packet.FIN|packet.RST|packet.SYN) != 0 {
 		t.advance(i, p, fromDevice)
 	}
 }
@@ -261,9 +259,7 @@ func (t *Table) advance(i int32, p *packet.Packet, fromDevice bool) {
 	if tcp && p.TCPFlags&packet.FIN != 0 {
 		e.closed = true
 	}
-	if e.wanted {
-		t.head(i, p, byOpener)
-	}
+	t.listen(i, p, byOpener)
 }
 
 func (t *Table) answered(i int32) {

@@ -12,13 +12,13 @@ import (
 // check fails the test unless the table's parts agree with each other.
 func (r *rig) check() {
 	r.t.Helper()
-	used, pending, heads := 0, 0, 0
+	used, pending, talks := 0, 0, 0
 	perOwner := make(map[*owner][2]int)
 	for i := range r.entries {
 		e := &r.entries[i]
 		if !e.used {
-			if e.heads != nil {
-				r.t.Fatalf("unused entry %d holds heads", i)
+			if e.talk > 0 {
+				r.t.Fatalf("unused entry %d is being read", i)
 			}
 			continue
 		}
@@ -29,8 +29,8 @@ func (r *rig) check() {
 		if e.flow.Outcome == cordon.Pending {
 			pending++
 		}
-		if e.heads != nil {
-			heads++
+		if e.talk > 0 {
+			talks++
 		}
 		o := r.owner(e.flow.Device)
 		n := perOwner[o]
@@ -52,8 +52,8 @@ func (r *rig) check() {
 	if used+free != len(r.entries)-1 {
 		r.t.Fatalf("%d used and %d free of %d entries", used, free, len(r.entries)-1)
 	}
-	if heads > r.heads.made || r.heads.made > headFlows {
-		r.t.Fatalf("%d heads in use of %d made", heads, r.heads.made)
+	if l, ok := r.cfg.Talk.(*listener); ok && len(l.open) != talks {
+		r.t.Fatalf("%d flows are being read, %d are open", talks, len(l.open))
 	}
 }
 
@@ -105,7 +105,11 @@ func (r *rig) reachable(i int32) bool {
 
 // steps feeds packets made of b to a small table and checks it after each.
 func steps(t testing.TB, b []byte) *rig {
-	r := newRig(t, 16*4, func(c *Config) { c.Head = func(f *cordon.Flow) bool { return f.LocalPort%2 == 0 } })
+	r := newRig(t, 16*4, func(c *Config) {
+		l := newListener(t)
+		l.enough = 3
+		c.Talk = l
+	})
 	ends := []string{camera, laptop, router, server, victim, camera6, server6, "192.168.1.99", "192.168.1.255"}
 	flags := []uint8{syn, synack, ack, rst, fin, rst | ack, 0, 0xff}
 	payload := make([]byte, 300)

@@ -36,6 +36,9 @@ func (t *Table) open(p *packet.Packet, srcPort, dstPort uint16) {
 	e := &t.entries[i]
 	t.free = e.chain
 	*e = entry{used: true, proto: p.Proto, queued: t.now, reported: t.now}
+	if t.cfg.Talk == nil {
+		e.talk = talkOver
+	}
 	f := &e.flow
 	f.Device, f.Direction, f.Proto = owner, direction, p.Proto
 	f.Begin, f.Last, f.Midstream = t.now, t.now, how.midstream
@@ -64,10 +67,7 @@ func (t *Table) open(p *packet.Packet, srcPort, dstPort uint16) {
 	}
 	t.stats.Opened++
 	t.cfg.Event(cordon.FlowOpened, f)
-	if t.cfg.Head != nil && t.cfg.Head(f) {
-		e.wanted = true
-		t.head(i, p, local == (direction != cordon.Inbound))
-	}
+	t.listen(i, p, local == (direction != cordon.Inbound))
 }
 
 // describe fills in what the first packet tells about the flow.
