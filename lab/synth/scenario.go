@@ -1,0 +1,184 @@
+package synth
+
+import (
+	"slices"
+	"time"
+
+	"cordon"
+	"cordon/lab/synth/attack"
+	"cordon/lab/synth/world"
+)
+
+// Scenario is one kind of capture.
+type Scenario struct {
+	Name     string
+	Short    string        // one line: what is in it
+	Duration time.Duration // unless Options say otherwise
+	// Outcome is the strongest level that an incident in it must and may reach
+	// (detection.md §A5, Decision).
+	Outcome cordon.Level
+
+	play func(*play)
+}
+
+// Scenarios returns all of them, each attacker next to its benign twin: the same
+// device, the same shape, harmless.
+func Scenarios() []Scenario { return slices.Clone(scenarios) }
+
+func find(name string) *Scenario {
+	for i := range scenarios {
+		if scenarios[i].Name == name {
+			return &scenarios[i]
+		}
+	}
+	return nil
+}
+
+const usual = 10 * time.Minute
+
+var scenarios = []Scenario{
+	{"calm", "a family's devices on an ordinary day", usual, cordon.None, func(p *play) { p.calm() }},
+	{"busy", "calm, and all that looks odd: torrent, call, game, speed test, restored tabs, broken IPv6", usual, cordon.None, busyDay},
+	{"outage", "calm, and for 40 s nothing comes in from the internet", usual, cordon.None, outage},
+
+	{"mirai", "the camera scans as Mirai does: raw SYNs to telnet, the sequence number is the destination", usual, cordon.Act, mirai},
+	{"twin-mirai", "the camera's cloud is down: it tries its three servers all the time", usual, cordon.None, twinMirai},
+	{"scan-horizontal", "the recorder scans with ordinary sockets: telnet, 8080, 37215, 12 hosts a second", usual, cordon.Act, scanHorizontal},
+	{"twin-horizontal", "the NAS runs BitTorrent and the laptop restores 60 tabs", usual, cordon.None, twinHorizontal},
+	{"scan-slow", "the camera tries one host every six minutes on telnet, for hours", 6 * time.Hour, cordon.Watch, scanSlow},
+	{"twin-slow", "the camera tries its ten built-in addresses, one a minute, half of them down", 6 * time.Hour, cordon.None, twinSlow},
+	{"scan-vertical", "the recorder tries 1,000 ports of the NAS as nmap does", usual, cordon.Notify, scanVertical},
+	{"twin-vertical", "the laptop fetches 60 files by passive FTP and traces a route", usual, cordon.None, twinVertical},
+	{"scan-lateral", "a TV box sweeps the home by ARP, then tries 23, 5555 and 445 of its neighbours", usual, cordon.Watch, scanLateral},
+	{"twin-lateral", "the hub asks every neighbour how it is, the laptop looks for printers", usual, cordon.None, twinLateral},
+	{"arp-sweep", "the plug asks for every address of the home", usual, cordon.Watch, sweep(attack.ArpSweep)},
+	{"ping-sweep", "the plug pings every address of the home", usual, cordon.Watch, sweep(attack.PingSweep)},
+	{"web-page", "a page's script in the laptop's browser tries 40 addresses of the home on 80, 8080 and 443", usual, cordon.Watch, webPage},
+
+	{"infection", "all of Mirai: the camera's telnet password is guessed, a bot loaded, commanded, and it spreads", usual, cordon.Act, infection},
+	{"twin-telnet", "the laptop uses telnet: an old switch at home, a hobbyist's mailbox", usual, cordon.None, twinTelnet},
+	{"telnet-guess", "the recorder guesses telnet passwords of strangers", usual, cordon.Notify, guess(attack.GuessTelnet)},
+	{"ssh-guess", "the recorder guesses SSH passwords of strangers, one of them on an odd port", usual, cordon.Notify, guess(attack.GuessSSH)},
+	{"ftp-guess", "the recorder guesses FTP passwords of strangers", usual, cordon.Notify, guess(attack.GuessFTP)},
+	{"http-guess", "the recorder guesses passwords of strangers' cameras on 8080 and 81", usual, cordon.Notify, guess(attack.GuessHTTP)},
+	{"ssh-guessed", "three strangers guess at the NAS's open SSH server, in vain", usual, cordon.Watch, sshGuessed},
+	{"twin-guess", "passwords mistyped (SSH, FTP), a backup by SSH every minute, pictures that are refused first", usual, cordon.None, twinGuess},
+	{"exploit", "the camera sends old exploits to strangers on 80, 7547, 8080 and 37215", usual, cordon.Notify, exploit},
+	{"exploited", "an exploit at the camera's open web server works: it fetches a bot, which logs in", usual, cordon.Act, exploited},
+	{"twin-exploit", "the laptop is at the administration pages of router and camera, and reads about worms", usual, cordon.None, twinExploit},
+	{"twin-downloader", "a sensor fetches its agent, a program for MIPS, with wget; the NAS fetches packages", usual, cordon.None, twinDownloader},
+
+	{"c2-only", "an infected camera with nothing to do: Mirai's keep-alive every minute, on port 4441", time.Hour, cordon.Act, c2Only},
+	{"twin-keepalive", "MQTT pings to a bare address, and a maker's own heartbeat of two bytes, every minute", time.Hour, cordon.None, twinKeepalive},
+	{"irc-bot", "the camera waits for commands in an IRC channel, at a bare address and an odd port", usual, cordon.Act, ircBot},
+	{"twin-irc", "the laptop chats in IRC", usual, cordon.None, twinIRC},
+	{"dht-bot", "the camera is a node of BitTorrent's DHT, as Mozi's bots are", usual, cordon.Act, dhtBot},
+	{"p2p-bot", "the camera sends nine bytes a second to random hosts and scans, as Hide and Seek does", usual, cordon.Act, p2pBot},
+	{"twin-p2p", "NAS and laptop run BitTorrent, a console plays with eleven others", usual, cordon.None, twinP2P},
+
+	{"flood", "stress: the camera opens 100,000 flows a second for 20 s", 30 * time.Second, cordon.Act, flood},
+	{"crowd", "stress: 200 devices", usual, cordon.None, func(p *play) { p.crowd(200) }},
+	{"bench", "stress: a busy day in minutes, about 23,000 packets a second", usual, cordon.None, func(p *play) { p.calm(); p.busy() }},
+}
+
+// outbreak is when the attacker of a scenario begins: late enough for the home
+// to be known, early enough for a short play.
+func (p *play) outbreak() time.Duration { return min(3*time.Minute, p.length/3) }
+
+// infect lets d do b from the outbreak on, which is the truth about kinds.
+func (p *play) infect(d *world.Device, b behaviour, within time.Duration, kinds ...cordon.Kind) {
+	p.do(d, "infection", p.outbreak(), b)
+	for i, k := range kinds {
+		deed := attack.Deed{Kind: k, At: p.Begin().Add(p.outbreak()), Within: within}
+		if i == 0 {
+			deed.ActWithin = within
+		}
+		p.tell(d)(deed)
+	}
+}
+
+func busyDay(p *play) {
+	h, at := p.calm(), p.outbreak()/2
+	p.do(h.nas, "torrent", at, torrent(400))
+	p.do(h.phone, "call", at, call)
+	p.do(h.laptop, "eyeballs", at, eyeballs)
+	p.do(h.laptop, "tabs", 2*at, restoreTabs(60))
+	p.do(h.laptop, "speed", 3*at, testSpeed)
+	p.do(h.laptop, "game", 3*at+20*time.Second, playGame)
+}
+
+func outage(p *play) {
+	h := p.calm()
+	p.do(h.nas, "torrent", p.outbreak()/2, torrent(200))
+	p.do(h.laptop, "tabs", p.outbreak()+5*time.Second, restoreTabs(40))
+	p.Outage(p.outbreak(), p.outbreak()+40*time.Second)
+}
+
+func mirai(p *play) {
+	p.infect(p.calm().camera, attack.MiraiScan, time.Second, cordon.ScanMirai, cordon.ScanHorizontal)
+}
+
+func twinMirai(p *play) { p.do(p.calm().camera, "dead cloud", p.outbreak(), deadCloud) }
+
+func scanHorizontal(p *play) {
+	p.infect(p.calm().recorder, attack.SocketScan, 20*time.Second, cordon.ScanHorizontal)
+}
+
+func twinHorizontal(p *play) {
+	h := p.calm()
+	p.do(h.nas, "torrent", p.outbreak(), torrent(600))
+	p.do(h.laptop, "tabs", p.outbreak(), restoreTabs(60))
+}
+
+// quiet is the calm home at night: only what keeps itself alive. The camera is
+// returned.
+func (p *play) quiet() *world.Device {
+	camera := p.Add("cam-porch", "44:19:b6", world.Embedded, false)
+	plug := p.Add("plug-desk", "5c:cf:7f", world.Tiny, false)
+	hub := p.Add("hub", "00:17:88", world.Embedded, false)
+	plug.Open = []uint16{80}
+	p.live(camera, time.Second, askClock, keepCloud("hub.camera-cloud.example.com", 20*time.Second))
+	p.live(plug, 2*time.Second, switchPlug)
+	p.live(hub, 3*time.Second, askClock, keepCloud("ws.hub.example.org", time.Minute), pollNeighbours(30*time.Second, plug))
+	return camera
+}
+
+func scanSlow(p *play) { p.infect(p.quiet(), attack.SlowScan, 4*time.Hour, cordon.ScanSlow) }
+
+func twinSlow(p *play) { p.do(p.quiet(), "raw cloud", p.outbreak(), rawCloud) }
+
+func scanVertical(p *play) {
+	h := p.calm()
+	p.infect(h.recorder, attack.PortScan(h.nas), 5*time.Second, cordon.ScanVertical)
+}
+
+func twinVertical(p *play) {
+	h := p.calm()
+	p.do(h.laptop, "ftp", p.outbreak(), fetchFTP(60))
+	p.do(h.laptop, "trace", p.outbreak()+10*time.Second, traceRoute)
+}
+
+func scanLateral(p *play) {
+	p.calm()
+	box := p.Add("tvbox", "00:1a:9a", world.Android, false)
+	p.live(box, 8*time.Second, keepCloud("ota.tvbox.example.net", time.Minute), watchTV)
+	p.infect(box, attack.LateralScan, 60*time.Second, cordon.ScanLateral)
+}
+
+func twinLateral(p *play) {
+	h := p.calm()
+	p.do(h.hub, "poll", p.outbreak(), pollNeighbours(20*time.Second, h.bulb, h.plug, h.camera, h.printer, h.nas))
+	p.do(h.laptop, "print", p.outbreak(), printPages(h.printer))
+	p.do(h.recorder, "record", p.outbreak(), record(h.camera))
+}
+
+// sweep is the scenario of a plug that does b.
+func sweep(b behaviour) func(*play) {
+	return func(p *play) { p.infect(p.calm().plug, b, 15*time.Second, cordon.ScanLateral) }
+}
+
+func webPage(p *play) { p.infect(p.calm().laptop, probePage, 30*time.Second, cordon.ScanLateral) }
+
+func flood(p *play) {
+	p.infect(p.calm().camera, floodFlows(20*time.Second), time.Second, cordon.ScanHorizontal)
+}

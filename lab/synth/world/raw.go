@@ -1,0 +1,65 @@
+package world
+
+import (
+	"encoding/binary"
+
+	"cordon/lab/synth/frame"
+)
+
+// Raw is a SYN that no kernel made.
+type Raw struct {
+	Source, Port uint16
+	Seq          uint32
+	Window       uint16
+	MSS          bool // with the one option; otherwise none
+}
+
+// MiraiSYN is the SYN of Mirai's scanner: the destination is the sequence
+// number, the window is random and there is no option (detection.md §A1).
+func MiraiSYN(p *Proc, to End, source, port uint16) Raw {
+	addr := to.Addr.As4()
+	return Raw{Source: source, Port: port, Seq: binary.BigEndian.Uint32(addr[:]), Window: uint16(p.Uint32())}
+}
+
+// SendRaw sends a SYN past d's kernel. If the other is in the mood it answers,
+// and a SYN-ACK is reset by that kernel, which knows of nothing. SendRaw waits
+// for an unknown neighbour's MAC only.
+func (d *Device) SendRaw(p *Proc, to End, r Raw) {
+	if !d.Reach(p, to.Addr) {
+		return
+	}
+	w, near := p.World, d.Near(false)
+	if to.Device != nil {
+		to.Mood = to.Device.mood(r.Port)
+	}
+	syn := frame.Segment{SrcPort: r.Source, DstPort: r.Port, Seq: r.Seq, Flags: frame.SYN, Window: r.Window}
+	if r.MSS {
+		var buf [4]byte
+		syn.Options = options(buf[:0], "M", 1460, 0, 0, 0)
+	}
+	n := frame.Net{Src: near.Addr, Dst: to.Addr, TTL: near.TTL, ID: uint16(p.Uint32()), MayFrag: true}
+	p.emit(w.frame.TCP(link(near, to), n, syn, nil))
+	if to.Mood == Answers || to.Mood == Refuses {
+		p.After(to.Delay, func(p *Proc) { d.answerRaw(p, to, r) })
+	}
+}
+
+func (d *Device) answerRaw(p *Proc, to End, r Raw) {
+	w, near := p.World, d.Near(false)
+	if _, out := w.cut(p.now); out && to.Device == nil {
+		return
+	}
+	n := frame.Net{Src: to.Addr, Dst: near.Addr, TTL: to.TTL}
+	back := frame.Segment{SrcPort: r.Port, DstPort: r.Source, Ack: r.Seq + 1, Flags: frame.RST | frame.ACK}
+	if to.Mood == Refuses {
+		p.emit(w.frame.TCP(link(to, near), n, back, nil))
+		return
+	}
+	var buf [4]byte
+	back.Seq, back.Flags, back.Window = p.Uint32(), frame.SYN|frame.ACK, 5840
+	back.Options = options(buf[:0], "M", 1460, 0, 0, 0)
+	p.emit(w.frame.TCP(link(to, near), n, back, nil))
+	p.Sleep(d.Delay)
+	reset := frame.Segment{SrcPort: r.Source, DstPort: r.Port, Seq: r.Seq + 1, Flags: frame.RST}
+	p.emit(w.frame.TCP(link(near, to), frame.Net{Src: near.Addr, Dst: to.Addr, TTL: near.TTL}, reset, nil))
+}
