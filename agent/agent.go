@@ -1,0 +1,131 @@
+// Package agent is the program on the router: frames come in, a judged home
+// comes out.
+//
+// Run is the pipeline, in the order in which a packet goes through it:
+//
+//	source → packet → observe → device → flow → detect → incident → respond → enforce
+//
+// No stage knows its neighbour: each declares what it needs, and Run passes it
+// in. Everything runs on one goroutine and on the packets' own time, so the same
+// capture gives the same output.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"cordon"
+	"cordon/agent/device"
+	"cordon/agent/enforce/dryrun"
+	"cordon/agent/flow"
+	"cordon/agent/packet"
+	"cordon/internal/oui"
+)
+
+// Source gives frames, oldest first. A frame's Data is valid until the next
+// call. io.EOF ends the capture; any other error ends it early, and what was
+// read before counts.
+type Source interface {
+	Next(*packet.Frame) error
+}
+
+// Sink is told what the agent finds. Detections and actions come as they happen,
+// an incident once it is over, the devices at the end. Times are wall times.
+// The values are the caller's to keep; it must not change them.
+type Sink interface {
+	Detection(*cordon.Detection)
+	Action(*cordon.Action)
+	Incident(*cordon.Incident)
+	Device(*cordon.Device)
+}
+
+// Config configures Run. Source and Sink are required.
+type Config struct {
+	Source Source
+	Sink   Sink
+	Home   []netip.Prefix // the home's side; empty: the private ranges
+	Policy cordon.Policy  // empty: protect
+	Since  cordon.Time    // nothing from before is reported; 0: everything is
+	Flows  int            // flows kept; 0: flow.DefaultSize
+	// Tick, if set, is called about every 4096 frames, to draw progress.
+	Tick func()
+}
+
+// Summary counts what Run did.
+type Summary struct {
+	First, Last cordon.Time // of the packets, by their own clock
+	Frames      uint64
+	Bytes       uint64 // on the wire
+	Unreadable  uint64 // frames with a cut or lying header, or of an unknown kind
+	ClockSteps  uint64 // how often the capture's clock was set back
+	Devices     int    // of the home, the router not counted
+	Forgotten   uint64 // devices that had to go before the end
+	Flows       flow.Stats
+	Detections  map[cordon.Kind]uint64
+	Incidents   map[cordon.Level]uint64
+	Actions     map[cordon.Verb]uint64
+}
+
+// Run judges the frames of a source until it ends or ctx is done. The error is
+// the source's, unless the configuration is wrong; the Summary is valid with it.
+func Run(ctx context.Context, cfg Config) (Summary, error) {
+	p, err := newPipeline(ctx, cfg)
+	if err != nil {
+		return Summary{}, err
+	}
+	err = p.drain(ctx)
+	p.close()
+	return p.summary, err
+}
+
+// drain takes every frame of the source.
+func (p *pipeline) drain(ctx context.Context) error {
+	var frame packet.Frame
+	for n := uint64(0); ; n++ {
+		if n%4096 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if p.cfg.Tick != nil {
+				p.cfg.Tick()
+			}
+		}
+		switch err := p.cfg.Source.Next(&frame); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		p.frame(&frame)
+	}
+}
+
+// newPipeline builds the stages and ties each to the next.
+func newPipeline(ctx context.Context, cfg Config) (*pipeline, error) {
+	if cfg.Source == nil || cfg.Sink == nil {
+		return nil, fmt.Errorf("agent: Source and Sink are required")
+	}
+	if cfg.Policy == "" {
+		cfg.Policy = cordon.PolicyProtect
+	}
+	p := &pipeline{ctx: ctx, cfg: cfg, enforcer: dryrun.New(), summary: Summary{
+		Detections: make(map[cordon.Kind]uint64), Incidents: make(map[cordon.Level]uint64),
+		Actions: make(map[cordon.Verb]uint64)}}
+	var err error
+	p.devices, err = device.New(device.Config{Home: cfg.Home, Maker: maker, Forget: p.forget})
+	if err != nil {
+		return nil, err
+	}
+	p.build()
+	p.flows, err = flow.New(flow.Config{Size: cfg.Flows, Devices: p.devices, Names: p.names, Event: p.flow})
+	return p, err
+}
+
+// maker returns the maker of a network card, as people call it.
+func maker(mac [6]byte) (string, bool) {
+	name, ok := oui.Maker(mac)
+	return oui.Short(name), ok
+}

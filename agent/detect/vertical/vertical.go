@@ -1,0 +1,156 @@
+// Package vertical judges scan.vertical: many services of one host that do not
+// answer.
+//
+// Somebody who looks for a way into a host tries its ports one after the other.
+// Healthy programs open several ports of one host too (FTP in passive mode, games,
+// TURN relays), but those answer, so a port counts when it was tried and an
+// answer takes it back. UDP has no answer to rely on: there a port counts when
+// the host refused it, traceroute's ports left out.
+package vertical
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"cordon"
+	"cordon/internal/slots"
+	"cordon/internal/window"
+)
+
+// Config configures a Detector. Zero fields take the defaults.
+type Config struct {
+	// Ports unanswered ports of one host within Window are a scan; defaults 15 in
+	// 10 s (CrowdSec's port scan scenarios use 15 distinct ports). At most
+	// window.Max.
+	Ports  int
+	Window time.Duration
+	Renew  time.Duration // how often a scan that goes on is told again; default 10 min
+	Report func(cordon.Detection)
+}
+
+// maxTargets is how many hosts are watched per device at a time.
+const maxTargets = 8
+
+// IANA protocol numbers.
+const (
+	protoTCP = 6
+	protoUDP = 17
+)
+
+// Traceroute counts UDP ports up from 33434, a few a hop.
+const (
+	tracerouteFirst = 33434
+	tracerouteLast  = 33434 + 30*5
+)
+
+// Detector judges scan.vertical.
+type Detector struct {
+	cfg   Config
+	state slots.Table[device]
+}
+
+type device struct {
+	targets [maxTargets]target
+}
+
+// target is one host that a device tries the ports of.
+type target struct {
+	peer   netip.Addr
+	ports  window.Distinct
+	failed uint64
+	since  cordon.Time
+	last   cordon.Time
+	told   cordon.Time
+}
+
+// New returns a Detector.
+func New(cfg Config) *Detector {
+	if cfg.Ports == 0 {
+		cfg.Ports = 15
+	}
+	cfg.Ports = min(cfg.Ports, window.Max)
+	if cfg.Window == 0 {
+		cfg.Window = 10 * time.Second
+	}
+	if cfg.Renew == 0 {
+		cfg.Renew = 10 * time.Minute
+	}
+	return &Detector{cfg: cfg}
+}
+
+// Flow takes what happened to a flow.
+func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
+	if f.Midstream || f.Direction == cordon.Inbound {
+		return
+	}
+	tcp := f.Proto == protoTCP
+	switch {
+	case tcp && ev == cordon.FlowOpened:
+		d.tried(f, now)
+	case tcp && ev == cordon.FlowAnswered:
+		d.answered(f)
+	case f.Proto == protoUDP && ev == cordon.FlowRefused && (f.PeerPort < tracerouteFirst || f.PeerPort > tracerouteLast):
+		d.tried(f, now)
+	}
+}
+
+func (d *Detector) tried(f *cordon.Flow, now cordon.Time) {
+	t := d.state.Get(f.Device.Slot, f.Device.Generation).find(f.Peer, now, d.cfg.Window)
+	if !t.ports.AddKey(uint64(f.PeerPort), int64(now), d.cfg.Window) {
+		return
+	}
+	t.last = now
+	t.failed++
+	if !t.ports.Reached(d.cfg.Ports, int64(now), d.cfg.Window) || t.told != 0 && now.Sub(t.told) < d.cfg.Renew {
+		return
+	}
+	t.told = now
+	d.cfg.Report(d.detection(f, t, now))
+}
+
+func (d *Detector) answered(f *cordon.Flow) {
+	dev := d.state.Get(f.Device.Slot, f.Device.Generation)
+	for i := range dev.targets {
+		if t := &dev.targets[i]; t.peer == f.Peer && t.failed > 0 {
+			t.ports.Undo()
+			t.failed--
+		}
+	}
+}
+
+// find returns the state of a host, taking the one seen longest ago when the
+// host is new.
+func (dev *device) find(peer netip.Addr, now cordon.Time, quiet time.Duration) *target {
+	oldest := &dev.targets[0]
+	for i := range dev.targets {
+		t := &dev.targets[i]
+		if t.peer == peer {
+			if now.Sub(t.last) > quiet {
+				t.since, t.failed = now, 0
+			}
+			return t
+		}
+		if t.last < oldest.last {
+			oldest = t
+		}
+	}
+	*oldest = target{peer: peer, since: now, last: now}
+	return oldest
+}
+
+func (d *Detector) detection(f *cordon.Flow, t *target, now cordon.Time) cordon.Detection {
+	where := "a computer on the internet"
+	if f.Direction == cordon.Lateral {
+		where = "another device of the home"
+	}
+	return cordon.Detection{
+		Kind: cordon.ScanVertical, Device: f.Device, At: now, Since: t.since, Confirmed: true,
+		Sentence: fmt.Sprintf("It tried %d doors of %s (%s) within %s, one after the other.",
+			t.failed, where, f.Peer, cordon.Span(now.Sub(t.since))),
+		Subject: f.Peer.String(),
+		Target:  cordon.Target{Peer: f.Peer},
+		Evidence: []cordon.Evidence{{Name: "ports of one host that did not answer", Value: float64(t.failed),
+			Threshold: float64(d.cfg.Ports), Unit: "ports", Window: d.cfg.Window}},
+	}
+}

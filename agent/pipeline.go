@@ -1,0 +1,231 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"cordon"
+	"cordon/agent/detect/horizontal"
+	"cordon/agent/detect/lateral"
+	"cordon/agent/detect/mirai"
+	"cordon/agent/detect/slow"
+	"cordon/agent/detect/vertical"
+	"cordon/agent/device"
+	"cordon/agent/flow"
+	"cordon/agent/incident"
+	"cordon/agent/observe"
+	"cordon/agent/packet"
+	"cordon/agent/respond"
+	"cordon/internal/clock"
+)
+
+// maxNames is how many name ↔ address bindings are kept, from the memory budget
+// of detection.md §3.
+const maxNames = 4096
+
+// sweepEvery is how often incidents are looked through for those that are over.
+const sweepEvery = time.Minute
+
+// flowDetector judges flows.
+type flowDetector interface {
+	Flow(cordon.FlowEvent, *cordon.Flow, cordon.Time)
+}
+
+// factDetector judges observations.
+type factDetector interface {
+	Observe(*cordon.Observation, cordon.Time)
+}
+
+// enforcer puts actions in force. Applying one twice renews it; fresh means that
+// it was not in force before.
+type enforcer interface {
+	Apply(ctx context.Context, a *cordon.Action) (fresh bool, err error)
+}
+
+// pipeline is the stages of one Run, tied together.
+type pipeline struct {
+	ctx context.Context
+	cfg Config
+
+	clock    clock.Clock
+	now      cordon.Time
+	swept    cordon.Time // when incidents were last looked through
+	packet   packet.Packet
+	observe  *observe.Reader
+	names    *observe.Names
+	devices  *device.Table
+	flows    *flow.Table
+	byFlow   []flowDetector
+	byFact   []factDetector
+	incident *incident.Book
+	enforcer enforcer
+
+	summary Summary
+}
+
+// build makes the detectors, in the order in which they judge, and the book of
+// incidents.
+func (p *pipeline) build() {
+	p.observe = observe.New(observe.Config{})
+	p.names = observe.NewNames(maxNames)
+	p.incident = incident.New(incident.Config{Closed: p.closed})
+	neighbours := lateral.New(lateral.Config{Report: p.detected})
+	down := func(now cordon.Time) bool { return p.flows.Down(now) }
+	p.byFlow = []flowDetector{
+		mirai.New(mirai.Config{Report: p.detected}),
+		horizontal.New(horizontal.Config{Down: down, Report: p.detected}),
+		vertical.New(vertical.Config{Report: p.detected}),
+		neighbours,
+		slow.New(slow.Config{Down: down, Report: p.detected}),
+	}
+	p.byFact = []factDetector{neighbours}
+}
+
+// frame takes one frame through the stages.
+func (p *pipeline) frame(f *packet.Frame) {
+	now := cordon.Time(p.clock.Advance(f.Time))
+	if p.summary.Frames == 0 {
+		p.summary.First = cordon.Time(f.Time)
+	}
+	p.summary.Frames++
+	p.summary.Bytes += uint64(f.Len)
+	p.summary.Last = cordon.Time(f.Time)
+	p.now = now
+	p.advance(now)
+	if err := p.packet.Parse(f); err != nil {
+		p.summary.Unreadable++
+	}
+	if observe.Wants(&p.packet) {
+		p.observe.Facts(&p.packet, now, p.fact)
+	}
+	p.flows.Packet(&p.packet, now)
+}
+
+// advance lets time pass, for what happens without a packet.
+func (p *pipeline) advance(now cordon.Time) {
+	p.flows.Advance(now)
+	if now.Sub(p.swept) >= sweepEvery {
+		p.swept = now
+		p.incident.Advance(now)
+	}
+}
+
+// fact takes what observe read from the packet at hand.
+func (p *pipeline) fact(o *cordon.Observation) {
+	if o.Fact == cordon.FactDNSAnswer {
+		o.Device = p.devices.Receiver(&p.packet)
+	} else {
+		o.Device = p.devices.Sender(&p.packet, p.now)
+	}
+	if o.Device == nil {
+		return
+	}
+	p.devices.Learn(o, &p.packet, p.now)
+	p.names.Learn(o)
+	if o.Device.Gateway || p.cfg.Policy == cordon.PolicyOff {
+		return
+	}
+	for _, d := range p.byFact {
+		d.Observe(o, p.now)
+	}
+}
+
+// flow takes what happened to a flow.
+func (p *pipeline) flow(ev cordon.FlowEvent, f *cordon.Flow) {
+	if p.cfg.Policy == cordon.PolicyOff {
+		return
+	}
+	for _, d := range p.byFlow {
+		d.Flow(ev, f, p.now)
+	}
+}
+
+// detected files a detection with its incident and does what follows from it.
+func (p *pipeline) detected(d cordon.Detection) {
+	if p.wall(d.At) < p.cfg.Since {
+		return
+	}
+	p.devices.Classify(d.Device)
+	n := p.summary.Detections[d.Kind]
+	p.summary.Detections[d.Kind] = n + 1
+	d.ID = incident.ID("det", d.Device.ID, string(d.Kind), d.At.String(), fmt.Sprint(n))
+	dec := p.incident.Add(&d)
+	d.Level = dec.Level
+	p.cfg.Sink.Detection(p.wallDetection(d))
+	c := respond.Case{Detection: &d, Incident: dec.Incident, Level: dec.Level, Quarantine: dec.Quarantine}
+	for _, a := range respond.Decide(c, p.cfg.Policy, incident.ID) {
+		p.act(d.Device, &a)
+	}
+	if dec.Chain != nil {
+		p.detected(*dec.Chain)
+	}
+}
+
+// act applies an action and tells of it unless it only renews one in force.
+func (p *pipeline) act(d *cordon.Device, a *cordon.Action) {
+	fresh, err := p.enforcer.Apply(p.ctx, a)
+	if err != nil || !fresh {
+		return
+	}
+	p.summary.Actions[a.Verb]++
+	p.incident.Acted(d, a)
+	told := *a
+	told.At, told.Expires = p.wall(a.At), p.wall(a.Expires)
+	p.cfg.Sink.Action(&told)
+}
+
+// closed tells of an incident that is over.
+func (p *pipeline) closed(i *cordon.Incident) {
+	p.summary.Incidents[i.Level]++
+	told := *i
+	told.Opened, told.Last = p.wall(i.Opened), p.wall(i.Last)
+	told.Device = p.wallDevice(i.Device)
+	told.Raised = slices.Clone(i.Raised)
+	for k := range told.Raised {
+		told.Raised[k].At = p.wall(told.Raised[k].At)
+	}
+	told.Timeline = slices.Clone(i.Timeline)
+	for k := range told.Timeline {
+		told.Timeline[k].At = p.wall(told.Timeline[k].At)
+	}
+	p.cfg.Sink.Incident(&told)
+}
+
+// forget is told of a device whose record is about to go.
+func (p *pipeline) forget(d *cordon.Device) {
+	p.flows.Forget(d)
+	p.incident.Forget(d)
+	p.cfg.Sink.Device(p.wallDevice(d))
+}
+
+// close ends the stages in the order of the data.
+func (p *pipeline) close() {
+	p.flows.Close(p.now)
+	p.incident.Close()
+	for _, d := range p.devices.All() {
+		if !d.Gateway {
+			p.summary.Devices++
+		}
+		p.cfg.Sink.Device(p.wallDevice(d))
+	}
+	p.summary.Flows = p.flows.Stats()
+	p.summary.Forgotten = p.devices.Evicted()
+	p.summary.ClockSteps = p.clock.Steps()
+}
+
+// wall converts the pipeline's time to wall time.
+func (p *pipeline) wall(t cordon.Time) cordon.Time { return cordon.Time(p.clock.Wall(int64(t))) }
+
+func (p *pipeline) wallDetection(d cordon.Detection) *cordon.Detection {
+	d.At, d.Since = p.wall(d.At), p.wall(d.Since)
+	return &d
+}
+
+func (p *pipeline) wallDevice(d *cordon.Device) *cordon.Device {
+	told := *d
+	told.FirstSeen, told.LastSeen = p.wall(d.FirstSeen), p.wall(d.LastSeen)
+	told.Addrs, told.Reasons = slices.Clone(d.Addrs), slices.Clone(d.Reasons)
+	return &told
+}
