@@ -1,0 +1,235 @@
+package eval
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"cordon"
+)
+
+// Truth is what is known about captures: a truth file, checked.
+type Truth struct {
+	Dir     string // that the entries' files are relative to
+	Entries []Entry
+}
+
+// Entry is what is true of one capture, or of all that its glob matches. Times
+// count from a capture's first packet.
+type Entry struct {
+	File       string         // path or glob, slashes; "**" is any number of folders
+	Home       []netip.Prefix // the home's side; empty: the private ranges
+	Device     netip.Addr     // that the demands are about; invalid: any
+	MAC        cordon.MAC     // the same by its MAC; zero: any
+	Must       []Must
+	MustNot    []string // patterns of kinds that would be false alarms
+	Except     []string // patterns of kinds that would not, and do not count for Outcome
+	CleanUntil time.Duration
+	Outcome    cordon.Level // the strongest level that an incident may and must reach
+	Act        *Window      // when an incident must reach act; nil: whenever
+}
+
+// Must is a demand: one of Any has to be detected.
+type Must struct {
+	Any     []cordon.Kind
+	When    *Window // nil: anywhere
+	Subject string  // of the detection; empty: any
+}
+
+// Window is when something must be detected: not before At, less earlyBy, and not
+// after At + Within.
+type Window struct{ At, Within time.Duration }
+
+// earlyBy is how much earlier than the truth a detection may come: the truth
+// files give times by hand, to the second (note of the format).
+const earlyBy = time.Second
+
+// The format of a truth file. Keys that are not here are mistakes.
+type (
+	truthFile struct {
+		Note     string      `json:"note"`
+		Captures []truthItem `json:"captures"`
+	}
+	truthItem struct {
+		File       string      `json:"file"`
+		Home       []string    `json:"home"`
+		Device     string      `json:"device"`
+		DeviceMAC  string      `json:"device_mac"`
+		Family     string      `json:"family"`      // for people
+		DeviceType string      `json:"device_type"` // for people
+		Must       []truthMust `json:"must"`
+		MustNot    []string    `json:"must_not"`
+		Except     []string    `json:"except"`
+		CleanUntil float64     `json:"clean_until"`
+		Outcome    string      `json:"outcome"`
+		ActAt      *float64    `json:"act_at"`
+		ActWithin  *float64    `json:"act_within"`
+	}
+	truthMust struct {
+		Any     []cordon.Kind `json:"any"`
+		At      *float64      `json:"at"`
+		Within  *float64      `json:"within"`
+		Subject string        `json:"subject"`
+	}
+)
+
+// Load reads a truth file.
+func Load(path string) (*Truth, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open truth: %w", err)
+	}
+	defer f.Close()
+	entries, err := parse(f)
+	if err != nil {
+		return nil, fmt.Errorf("read truth %s: %w", path, err)
+	}
+	return &Truth{Dir: filepath.Dir(path), Entries: entries}, nil
+}
+
+func parse(r io.Reader) ([]Entry, error) {
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	var file truthFile
+	if err := dec.Decode(&file); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more follows after the first JSON value")
+	}
+	if len(file.Captures) == 0 {
+		return nil, errors.New("no captures")
+	}
+	entries := make([]Entry, len(file.Captures))
+	for i, item := range file.Captures {
+		var err error
+		if entries[i], err = item.entry(); err != nil {
+			return nil, fmt.Errorf("capture %d (%q): %w", i+1, item.File, err)
+		}
+	}
+	return entries, nil
+}
+
+func (t *truthItem) entry() (e Entry, err error) {
+	e = Entry{File: t.File, MustNot: t.MustNot, Except: t.Except}
+	if t.File == "" {
+		return e, errors.New("file: missing")
+	}
+	if e.Outcome, err = parseLevel(t.Outcome); err != nil {
+		return e, err
+	}
+	if err = t.who(&e); err != nil {
+		return e, err
+	}
+	if e.CleanUntil, err = seconds(&t.CleanUntil); err != nil {
+		return e, fmt.Errorf("clean_until: %w", err)
+	}
+	if e.Act, err = window(t.ActAt, t.ActWithin); err != nil {
+		return e, fmt.Errorf("act_at, act_within: %w", err)
+	}
+	if e.Act != nil && e.Outcome != cordon.Act {
+		return e, fmt.Errorf("act_at: the outcome is %v", e.Outcome)
+	}
+	for _, m := range t.Must {
+		must, err := m.must()
+		if err != nil {
+			return e, fmt.Errorf("must %q: %w", m.Any, err)
+		}
+		e.Must = append(e.Must, must)
+	}
+	return e, checkPatterns(slices.Concat(t.MustNot, t.Except))
+}
+
+// who reads whose capture it is.
+func (t *truthItem) who(e *Entry) (err error) {
+	for _, s := range t.Home {
+		if s == "auto" && len(t.Home) == 1 {
+			break
+		}
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return fmt.Errorf("home %q: want prefixes, or auto alone", s)
+		}
+		e.Home = append(e.Home, p.Masked())
+	}
+	if t.Device != "" {
+		if e.Device, err = netip.ParseAddr(t.Device); err != nil {
+			return fmt.Errorf("device: %w", err)
+		}
+	}
+	if t.DeviceMAC != "" {
+		mac, err := net.ParseMAC(t.DeviceMAC)
+		if err != nil || len(mac) != len(e.MAC) {
+			return fmt.Errorf("device_mac %q: want six hex pairs", t.DeviceMAC)
+		}
+		copy(e.MAC[:], mac)
+	}
+	return nil
+}
+
+func (m *truthMust) must() (Must, error) {
+	when, err := window(m.At, m.Within)
+	if err != nil {
+		return Must{}, fmt.Errorf("at, within: %w", err)
+	}
+	if len(m.Any) == 0 {
+		return Must{}, errors.New("any: missing")
+	}
+	for _, k := range m.Any {
+		if k.Family() == "" {
+			return Must{}, fmt.Errorf("kind %q: unknown", k)
+		}
+	}
+	return Must{Any: m.Any, When: when, Subject: m.Subject}, nil
+}
+
+func window(at, within *float64) (*Window, error) {
+	if at == nil && within == nil {
+		return nil, nil
+	}
+	if at == nil || within == nil {
+		return nil, errors.New("want both or none")
+	}
+	a, err := seconds(at)
+	if err != nil {
+		return nil, err
+	}
+	w, err := seconds(within)
+	return &Window{At: a, Within: w}, err
+}
+
+// maxSeconds is more than any capture lasts: a century.
+const maxSeconds = 100 * 366 * 86400
+
+func seconds(s *float64) (time.Duration, error) {
+	if *s < 0 || *s > maxSeconds {
+		return 0, fmt.Errorf("%g s: out of range", *s)
+	}
+	return time.Duration(math.Round(*s * 1e9)), nil
+}
+
+func parseLevel(s string) (cordon.Level, error) {
+	for l := cordon.None; l <= cordon.Act; l++ {
+		if l.String() == s {
+			return l, nil
+		}
+	}
+	return 0, fmt.Errorf("outcome %q: want none, watch, notify or act", s)
+}
+
+func checkPatterns(patterns []string) error {
+	for _, p := range patterns {
+		if !slices.ContainsFunc(cordon.Kinds(), func(k cordon.Kind) bool { return k.Match(p) }) {
+			return fmt.Errorf("pattern %q: matches no kind", p)
+		}
+	}
+	return nil
+}
