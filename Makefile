@@ -1,0 +1,53 @@
+# Everything that is done to this project is a target here. All of them need
+# only Go, git and make; what else a target needs it installs itself when it is
+# run as root on Debian, and says so when it may not.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build test check bench bench-peers eval gen demo clean
+
+# A clone that belongs to another user must build too.
+export GOFLAGS ?= -buildvcs=false
+
+FUZZTIME ?= 30s                        # make check: time for each fuzz target
+COUNT    ?= 1                          # make bench: runs of each benchmark
+BENCH    ?= .                          # make bench: which benchmarks
+TRUTH    ?= ../shared/data/truth.json  # make eval: captures and what is true of them
+SEEDS    ?= 1 2 3                      # make eval: seeds of the disturbed runs
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+build: ## build the programs into bin/
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+
+test: ## run every test, also with the race detector and on emulated routers
+	@scripts/test
+
+check: ## run staticcheck, govulncheck and every fuzz target (FUZZTIME=30s)
+	@scripts/check $(FUZZTIME)
+
+bench: ## run the benchmarks (COUNT=1 BENCH=.); the output is kept in bin/bench.txt
+	@mkdir -p bin
+	@go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count $(COUNT) ./... | tee bin/bench.txt
+
+bench-peers: build ## compare speed and memory with ndpiReader, softflowd and tshark
+	@scripts/need ndpiReader=libndpi-bin softflowd=softflowd tshark=tshark
+	@bin/cordon-lab bench-peers
+
+eval: build ## judge the captures of TRUTH, as they are and disturbed (SEEDS="1 2 3")
+	@scripts/eval $(TRUTH) $(SEEDS)
+
+gen: ## write all generated files anew: tables, dependency list, golden files
+	@scripts/need npm=npm
+	@go generate ./...
+	@scripts/golden
+
+demo: build ## make up an infected home and judge it
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	bin/cordon-lab synth --seed 1 --scenario mirai -o "$$dir/home.pcap"; \
+	bin/cordon-agent replay "$$dir/home.pcap"
+
+clean: ## remove what was built
+	@rm -rf bin
