@@ -33,6 +33,7 @@ func (r *record) sign(c cordon.Class, weight int, format string, args ...any) {
 	}
 	if len(r.signs) < maxSigns {
 		r.signs = append(r.signs, sign{c, weight, why})
+		r.unsure = true
 	}
 }
 
@@ -122,6 +123,19 @@ var paramHints = []struct {
 	{[]byte{1, 3, 6, 15, 26, 28, 51, 58, 59, 43, 114, 108}, "Android", cordon.Personal},
 }
 
+// macSigns is what the MAC address gives away.
+func (r *record) macSigns() {
+	maker := strings.ToLower(r.Maker) + " "
+	for _, h := range makerHints {
+		if strings.HasPrefix(maker, h.text) {
+			r.sign(h.class, h.weight, "made by %s", strings.TrimSpace(h.text))
+		}
+	}
+	if r.Randomised {
+		r.sign(cordon.Personal, 1, "its MAC address is made up (as phones do)")
+	}
+}
+
 func (r *record) nameSigns(name string) {
 	for _, h := range nameHints {
 		if atWord(name, h.text) {
@@ -179,7 +193,8 @@ func atWord(name, text string) bool {
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' }
 
 // judge sets the class and its reasons from what is known now.
-func (t *Table) judge(r *record) {
+func (r *record) judge() {
+	r.unsure = false
 	r.Class, r.Reasons = cordon.Unknown, nil
 	switch {
 	case r.Gateway:
@@ -188,15 +203,6 @@ func (t *Table) judge(r *record) {
 	case r.Relay:
 		r.Class, r.Reasons = cordon.Infrastructure, []string{"other devices send through it: " + r.behind.relay}
 		return
-	}
-	maker := strings.ToLower(r.Maker) + " "
-	for _, h := range makerHints {
-		if strings.HasPrefix(maker, h.text) {
-			r.sign(h.class, h.weight, "made by %s", strings.TrimSpace(h.text))
-		}
-	}
-	if r.Randomised {
-		r.sign(cordon.Personal, 1, "its MAC address is made up (as phones do)")
 	}
 	r.Class = strongest(r.signs)
 	for _, s := range r.signs {

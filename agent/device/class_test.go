@@ -67,7 +67,6 @@ func TestClass(t *testing.T) {
 			for _, o := range c.facts {
 				r.fact(mac, camera, o)
 			}
-			r.Classify(d)
 			if d.Class != c.class {
 				t.Errorf("class %v for %q, want %v", d.Class, d.Reasons, c.class)
 			}
@@ -75,7 +74,6 @@ func TestClass(t *testing.T) {
 				t.Error("a class without a reason")
 			}
 			class, reasons := d.Class, fmt.Sprint(d.Reasons)
-			r.Classify(d)
 			if d.Class != class || fmt.Sprint(d.Reasons) != reasons {
 				t.Errorf("judged again: %v for %q", d.Class, d.Reasons)
 			}
@@ -88,7 +86,6 @@ func TestReasons(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Maker = func([6]byte) (string, bool) { return "Hikvision", true } })
 	d := r.fact(cameraMAC, "", cordon.Observation{Fact: cordon.FactDHCP, Name: []byte("ipcam"), Vendor: []byte("udhcp 1.3")})
 	r.fact(cameraMAC, camera, cordon.Observation{Fact: cordon.FactMDNS, Service: []byte("_rtsp._tcp")})
-	r.Classify(d)
 	for _, want := range []string{`calls itself "ipcam"`, "DHCP client of udhcp", "announces rtsp", "made by hikvision"} {
 		if !strings.Contains(strings.Join(d.Reasons, "; "), want) {
 			t.Errorf("reasons %q lack %q", d.Reasons, want)
@@ -122,7 +119,6 @@ func TestHostileText(t *testing.T) {
 		r.fact(cameraMAC, camera, cordon.Observation{Fact: cordon.FactSSDP, Service: []byte(evil), Model: []byte(evil)})
 		r.check()
 	}
-	r.Classify(d)
 	if len(d.Name) > maxText || len(d.Model) > maxText || len(d.Reasons) > maxReason {
 		t.Errorf("a name of %d bytes, a model of %d, %d reasons", len(d.Name), len(d.Model), len(d.Reasons))
 	}

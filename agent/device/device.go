@@ -59,6 +59,7 @@ type record struct {
 	cordon.Device
 	behind  *station // the MAC it sends through, nil where there are no MACs
 	signs   []sign   // what was said for its class
+	unsure  bool     // there are signs that were not judged yet
 	clients distinct // DHCP client identifiers
 	names   distinct // DHCP host names
 }
@@ -113,7 +114,6 @@ func (t *Table) All() []*cordon.Device {
 	var all []*cordon.Device
 	for _, r := range t.records {
 		if r != nil {
-			t.judge(r)
 			all = append(all, &r.Device)
 		}
 	}
@@ -306,6 +306,7 @@ func (t *Table) markGateway(mac packet.MAC, now cordon.Time) {
 	}
 	s.gateway = true
 	s.single.Gateway = true
+	s.single.judge()
 	if i := slices.IndexFunc(s.single.Addrs, netip.Addr.Is4); i >= 0 && !s.told {
 		s.own = append(s.own[:0], s.single.Addrs[i])
 	}
@@ -317,6 +318,7 @@ func (t *Table) markRelay(s *station, why string) {
 	}
 	s.relay = why
 	s.single.Relay = true
+	s.single.judge()
 }
 
 // bind notes that r uses addr.
@@ -355,6 +357,8 @@ func (t *Table) addSingle(s *station, now cordon.Time) {
 		}
 	}
 	s.single = t.add(record{Device: d, behind: s}, now)
+	s.single.macSigns()
+	s.single.judge()
 }
 
 // add gives a new record a slot, evicting another device if there is none.
@@ -402,13 +406,6 @@ func (r *record) rank() int {
 		return 2
 	}
 	return 1
-}
-
-// Classify brings the class of a device and its reasons up to date.
-func (t *Table) Classify(d *cordon.Device) {
-	if r := t.records[d.Slot]; r != nil && r.Generation == d.Generation {
-		t.judge(r)
-	}
 }
 
 func (t *Table) forget(r *record) {

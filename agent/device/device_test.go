@@ -280,7 +280,6 @@ func TestForgetIsToldFirst(t *testing.T) {
 			if len(d.Addrs) == 0 || r.records[d.Slot] == nil || &r.records[d.Slot].Device != d {
 				t.Errorf("%s is gone before it is told", d.ID)
 			}
-			r.Classify(d)
 		}
 	})
 	for i := range 10 {
@@ -300,7 +299,6 @@ func TestGone(t *testing.T) {
 	p := frame(cameraMAC, camera, server)
 	r.Learn(&cordon.Observation{Fact: cordon.FactMDNS, Device: gone, Name: []byte("camera")}, &p, r.now)
 	r.Learn(&cordon.Observation{Fact: cordon.FactMDNS, Name: []byte("camera")}, &p, r.now)
-	r.Classify(gone)
 	for _, d := range r.All() {
 		if d.Name != "" || d.Class != cordon.Unknown {
 			t.Errorf("%s learned what was told of another", d.ID)

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ func (t *Table) Learn(o *cordon.Observation, p *packet.Packet, now cordon.Time) 
 	}
 	switch o.Fact {
 	case cordon.FactDHCP:
-		t.learnDHCP(r, o)
+		t.learnDHCP(r, o, p.Has(packet.HasIPv6))
 	case cordon.FactDHCPServer:
 		t.learnServer(r, o, now)
 	case cordon.FactMDNS:
@@ -42,14 +43,20 @@ func (t *Table) Learn(o *cordon.Observation, p *packet.Packet, now cordon.Time) 
 	case cordon.FactAddress:
 		t.learnAddress(r, o)
 	}
+	if r.unsure {
+		r.judge()
+	}
 }
 
-func (t *Table) learnDHCP(r *record, o *cordon.Observation) {
-	r.clients.add(o.Client)
-	r.names.add(o.Name)
+func (t *Table) learnDHCP(r *record, o *cordon.Observation, v6 bool) {
+	label, _, _ := bytes.Cut(o.Name, []byte("."))
+	r.names.add(label)
 	r.setName(o.Name)
 	r.vendor(o.Vendor)
-	r.params(o.Params)
+	if !v6 { // DHCPv6 numbers options and clients in its own way
+		r.params(o.Params)
+		r.clients.add(o.Client)
+	}
 	s := r.behind
 	if s == nil || r != s.single {
 		return

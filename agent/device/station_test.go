@@ -197,6 +197,20 @@ func TestRelayByDHCP(t *testing.T) {
 	}
 }
 
+// TestDualStackIsNoRelay: DHCPv6 names clients in its own way, and hosts in full.
+func TestDualStackIsNoRelay(t *testing.T) {
+	r := newRig(t)
+	v4 := cordon.Observation{Fact: cordon.FactDHCP, Client: []byte("1"), Name: []byte("tv")}
+	v6 := cordon.Observation{Fact: cordon.FactDHCP, Client: []byte("duid"), Name: []byte("tv.lan"), Params: []byte{1, 121, 3, 6, 15, 119, 252}}
+	for range 3 {
+		r.fact(meshMAC, "", v4)
+		r.fact(meshMAC, "fe80::30", v6)
+	}
+	if d := r.find(meshMAC); d.Relay || d.Class == cordon.Personal {
+		t.Errorf("relay %v, class %v: %v", d.Relay, d.Class, d.Reasons)
+	}
+}
+
 // relay makes the mesh node a relay.
 func (r *rig) relay() {
 	for range 3 {
