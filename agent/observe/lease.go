@@ -3,6 +3,7 @@ package observe
 import (
 	"cordon"
 	"cordon/agent/observe/dhcp"
+	"cordon/agent/observe/dhcp6"
 	"cordon/agent/observe/dns"
 )
 
@@ -72,6 +73,36 @@ func (r *Reader) leaseGiven() {
 	if m.Router.IsValid() {
 		r.addrs[1] = m.Router
 		o.Addrs = r.addrs[:2]
+	}
+	r.yield(o)
+}
+
+// lease6 reads one DHCPv6 message of a client and yields FactDHCP: Name is the
+// first label of option 39 (RFC 4704 §4), which is what option 12 of DHCPv4
+// mostly holds, Vendor the first item of option 16, Params the codes of option 6
+// below 256, Client the DUID. What servers say tells nothing: who is the home's
+// router, its advertisements do.
+func (r *Reader) lease6() {
+	m := &r.dhcp6
+	if m.Parse(r.p.Payload) != nil {
+		r.stats.Malformed++
+		return
+	}
+	switch m.Type {
+	case dhcp6.Solicit, dhcp6.Request, dhcp6.Confirm, dhcp6.Renew, dhcp6.Rebind, dhcp6.InformationRequest:
+	case dhcp6.RelayForward:
+		r.stats.Foreign++
+		return
+	default:
+		return
+	}
+	o := r.fact(cordon.FactDHCP)
+	o.Name = cut(dns.AppendLower(r.name[:0], m.Host()))
+	o.Vendor, o.Client = cut(m.Vendor()), cut(m.Client)
+	o.Params = m.AppendRequested(r.text[:0])
+	if m.Wanted.IsValid() {
+		r.addrs[0] = m.Wanted
+		o.Addrs = r.addrs[:1]
 	}
 	r.yield(o)
 }

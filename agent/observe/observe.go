@@ -4,7 +4,7 @@
 // agent.Run gives a Reader each parsed packet that Wants accepts, in the order
 // of the capture; out come Observations for the device table and the detectors.
 // The formats of outside bytes have packages of their own below this one (dns,
-// dhcp, ssdp); this one decides what a message proves about its sender. A
+// dhcp, dhcp6, ssdp); this one decides what a message proves about its sender. A
 // message that speaks for somebody else, such as a sleep proxy's, proves
 // nothing and tells nothing.
 package observe
@@ -14,6 +14,7 @@ import (
 
 	"cordon"
 	"cordon/agent/observe/dhcp"
+	"cordon/agent/observe/dhcp6"
 	"cordon/agent/observe/dns"
 	"cordon/agent/observe/ssdp"
 	"cordon/agent/packet"
@@ -21,12 +22,13 @@ import (
 
 // The ports looked at (IANA service names).
 const (
-	portDNS        = 53
-	portDHCPServer = 67
-	portDHCPClient = 68
-	portSSDP       = 1900
-	portMDNS       = 5353
-	portLLMNR      = 5355
+	portDNS         = 53
+	portDHCPServer  = 67
+	portDHCPClient  = 68
+	portDHCP6Server = 547
+	portSSDP        = 1900
+	portMDNS        = 5353
+	portLLMNR       = 5355
 )
 
 // MaxText is the most bytes of a name, model or service that a fact tells; the
@@ -64,9 +66,10 @@ type Reader struct {
 	yield func(*cordon.Observation)
 	obs   cordon.Observation
 
-	dns  dns.Message
-	dhcp dhcp.Message
-	ssdp ssdp.Message
+	dns   dns.Message
+	dhcp  dhcp.Message
+	dhcp6 dhcp6.Message
+	ssdp  ssdp.Message
 
 	chain    [maxChain]dns.Name
 	services [maxServices]service
@@ -102,7 +105,7 @@ func Wants(p *packet.Packet) bool {
 
 func wantsUDP(port uint16) bool {
 	switch port {
-	case portDNS, portDHCPServer, portDHCPClient, portSSDP, portMDNS, portLLMNR:
+	case portDNS, portDHCPServer, portDHCPClient, portDHCP6Server, portSSDP, portMDNS, portLLMNR:
 		return true
 	}
 	return false
@@ -138,6 +141,8 @@ func (r *Reader) udp() {
 		r.announcement()
 	case p.DstPort == portDHCPServer, p.SrcPort == portDHCPServer:
 		r.lease()
+	case p.DstPort == portDHCP6Server:
+		r.lease6()
 	case p.SrcPort == portSSDP, p.DstPort == portSSDP:
 		r.discovery()
 	}

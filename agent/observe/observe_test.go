@@ -210,6 +210,7 @@ func samples(t testing.TB) []*packet.Packet {
 		udp(device, portMDNS, multi, portMDNS, lamp(t)),
 		udp(device, portDHCPClient, resolver, portDHCPServer, lease(1, "\x35\x01\x03\x0c\x03Cam")),
 		udp(resolver, portDHCPServer, device, portDHCPClient, lease(2, "\x35\x01\x05\x36\x04\xc0\xa8\x01\x01")),
+		udp(local6, 546, servers6, portDHCP6Server, []byte("\x01xid\x00\x01\x00\x02id\x00\x06\x00\x02\x00\x17\x00\x27\x00\x05\x00\x03Cam")),
 		udp(device, 40000, multi, portSSDP, []byte("M-SEARCH * HTTP/1.1\r\nST: ssdp:all\r\n\r\n")),
 		udp(device, portSSDP, multi, 40000, []byte("HTTP/1.1 200 OK\r\nST: urn:a\r\nLOCATION: http://192.168.1.10/\r\nSERVER: a UPnP/1.0 TV/1\r\n\r\n")),
 		tcp,
