@@ -1,0 +1,338 @@
+package dialogue
+
+import (
+	"bytes"
+
+	"cordon"
+)
+
+// The commands of telnet that matter for skipping them, RFC 854 and RFC 855.
+const (
+	telnetSE   = 240 // ends a sub-negotiation
+	telnetSB   = 250 // begins one
+	telnetWill = 251 // to DONT, 254: followed by an option
+)
+
+// escape is where a side is within a telnet command or an escape sequence of the
+// terminal (ECMA-48 §5.4).
+type escape uint8
+
+const (
+	plain     escape = iota
+	command          // behind IAC
+	option           // behind WILL, WONT, DO, DONT
+	parameter        // between SB and SE
+	last             // behind an IAC in there
+	esc              // behind ESC
+	csi              // behind ESC [
+)
+
+// phase is how far a log-in has come.
+type phase uint8
+
+const (
+	phaseStart    phase = iota
+	phaseName           // asked for a name
+	phaseNamed          // got one
+	phasePassword       // asked for a password
+	phaseAnswered       // got one
+	phaseShell          // takes commands
+)
+
+// telnet is a dialogue with a log-in and a shell.
+type telnet struct {
+	phase  phase
+	escape [2]escape
+	cr     bool // the client's last byte was a carriage return
+	typed  bool // something of the client's line, where it is not kept
+	lines  int  // that the server wrote since the password
+	early  bool // the password came before it was asked for
+	blind  bool // the client types on without a verdict: lines may be echoes
+}
+
+// telnetMost is how many bytes one telnet session is read for: a loader that
+// writes a program of 100 kB by echo types four times that.
+const telnetMost = 1 << 20
+
+// telnetService is what telnet's facts call it.
+var telnetService = []byte("telnet")
+
+func (t *Table) telnet(c *conversation, k int, b []byte) (more bool) {
+	if c.said += len(b); c.said > telnetMost {
+		return false
+	}
+	visible := false
+	for _, ch := range b {
+		if !c.telnet.visible(k, ch) {
+			continue
+		}
+		visible = true
+		if k == opener {
+			t.typed(c, ch)
+		} else {
+			t.printed(c, ch)
+		}
+	}
+	if visible && k == answerer {
+		t.prompted(c)
+	}
+	return true
+}
+
+// visible takes commands of telnet and escape sequences out.
+func (s *telnet) visible(k int, ch byte) bool {
+	e := &s.escape[k]
+	switch *e {
+	case command:
+		switch {
+		case ch == telnetSB:
+			*e = parameter
+		case ch >= telnetWill && ch != iac:
+			*e = option
+		default:
+			*e = plain
+		}
+	case parameter:
+		if ch == iac {
+			*e = last
+		}
+	case last:
+		*e = parameter
+		if ch == telnetSE {
+			*e = plain
+		}
+	case esc:
+		*e = plain
+		if ch == '[' {
+			*e = csi
+		}
+	case csi:
+		if ch >= '@' && ch <= '~' {
+			*e = plain
+		}
+	case option:
+		*e = plain
+	default:
+		switch ch {
+		case iac:
+			*e = command
+		case 0x1b:
+			*e = esc
+		default:
+			return ch != 0
+		}
+	}
+	return false
+}
+
+// typed takes a byte of the client. A name or a password is not kept, not even
+// until the line is complete.
+func (t *Table) typed(c *conversation, ch byte) {
+	s, line := &c.telnet, &c.sides[opener]
+	ends := ch == '\r' || ch == '\n'
+	second := ch == '\n' && s.cr // of CR LF, RFC 854 "The NVT printer and keyboard"
+	s.cr = ch == '\r'
+	switch {
+	case second:
+	case s.phase == phaseName || s.phase == phaseNamed || s.phase == phasePassword:
+		if !ends {
+			s.typed = true
+			return
+		}
+		t.answered(c)
+		s.typed = false
+	case ends || isSeparator(ch):
+		t.shell(c, line.text())
+		line.wipe()
+	default:
+		s.blind = s.blind || s.phase == phaseAnswered
+		line.keep(ch)
+	}
+}
+
+// answered is told that the client has ended its answer to a prompt.
+func (t *Table) answered(c *conversation) {
+	s := &c.telnet
+	switch s.phase {
+	case phaseName:
+		if s.typed {
+			s.phase = phaseNamed
+			c.sides[answerer].n = 0 // the prompt
+		}
+	case phaseNamed: // the password, before it was asked for
+		if s.typed {
+			t.try(c)
+			s.early = true
+		}
+	case phasePassword: // may be empty
+		t.try(c)
+	}
+}
+
+func (t *Table) try(c *conversation) {
+	s := &c.telnet
+	s.phase, s.lines, s.early, s.blind = phaseAnswered, 0, false, false
+	c.sides[answerer].n = 0 // the prompt
+	t.login(telnetService, cordon.LoginTried)
+}
+
+// printed takes a byte of the server, whose lines are kept in lower case.
+func (t *Table) printed(c *conversation, ch byte) {
+	line := &c.sides[answerer]
+	switch {
+	case ch == '\r' || ch == '\n':
+		if text := bytes.TrimSpace(line.text()); len(text) > 0 {
+			t.answer(c, text)
+		}
+		line.n = 0
+	case line.n == lineBytes: // a prompt is at the end
+		line.n = copy(line.line[:], line.line[lineBytes/2:])
+		fallthrough
+	default:
+		line.keep(fold(ch))
+	}
+}
+
+// outputLines is how many lines that refuse nothing show that the client is in:
+// one may be an echo or a blank that a device prints before its verdict.
+const outputLines = 2
+
+// answer takes a whole line of the server.
+func (t *Table) answer(c *conversation, line []byte) {
+	s := &c.telnet
+	switch {
+	case s.phase == phaseAnswered && (isRefusal(line) || isAsked(line)):
+		t.login(telnetService, cordon.LoginRefused)
+		s.phase = phaseStart
+	case s.phase == phaseNamed && isRefusal(line): // without asking for a password
+		t.login(telnetService, cordon.LoginTried)
+		t.login(telnetService, cordon.LoginRefused)
+		s.phase = phaseStart
+	case s.phase == phaseAnswered && !s.blind && len(bytes.Trim(line, "*")) > 0 && promptOf(line) == promptNone:
+		if s.lines++; s.lines == outputLines {
+			t.in(c)
+		}
+	}
+	if c.shell.asked && bytes.Contains(line, notFound) {
+		c.shell.asked = false
+		t.told(shellProbe)
+	}
+}
+
+// notFound is how BusyBox says that it has no such program.
+var notFound = []byte("applet not found")
+
+// prompted looks whether the server's line, not yet ended, is a prompt.
+func (t *Table) prompted(c *conversation) {
+	s := &c.telnet
+	prompt := promptOf(c.sides[answerer].text())
+	if s.early && prompt == promptPassword {
+		s.early = false
+		return
+	}
+	if s.phase == phaseAnswered && (prompt == promptName || prompt == promptPassword) {
+		t.login(telnetService, cordon.LoginRefused)
+		s.phase = phaseStart
+	}
+	switch {
+	case prompt == promptName && s.phase != phaseName && (s.phase != phaseShell || isBare(c.sides[answerer].text())):
+		t.login(telnetService, cordon.LoginPrompt)
+		s.phase = phaseName
+	case prompt == promptPassword && s.phase == phaseStart:
+		t.login(telnetService, cordon.LoginPrompt)
+		s.phase = phasePassword
+	case prompt == promptPassword && (s.phase == phaseName || s.phase == phaseNamed):
+		s.phase = phasePassword
+	case prompt == promptShell && s.phase == phaseNamed: // no password needed
+		t.login(telnetService, cordon.LoginTried)
+		t.in(c)
+	case prompt == promptShell && s.phase == phaseAnswered:
+		t.in(c)
+	case prompt == promptShell && s.phase == phaseStart:
+		s.phase = phaseShell
+	}
+}
+
+// in is told that the client is in.
+func (t *Table) in(c *conversation) {
+	c.telnet.phase = phaseShell
+	c.sides[opener].wipe()
+	t.login(telnetService, cordon.LoginSucceeded)
+}
+
+// prompt is what a line that waits for an answer asks for.
+type prompt uint8
+
+const (
+	promptNone prompt = iota
+	promptName
+	promptPassword
+	promptShell
+)
+
+// promptOf knows prompts. "Last login:" is none.
+func promptOf(line []byte) prompt {
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 || len(line) >= 4 && equalFold(line[:4], "last") {
+		return promptNone
+	}
+	switch line[len(line)-1] {
+	case '#', '$', '>':
+		return promptShell
+	case ':':
+	default:
+		return promptNone
+	}
+	for _, word := range askPassword {
+		if containsFold(line, word) {
+			return promptPassword
+		}
+	}
+	for _, word := range askName {
+		if n := len(line) - len(word); n >= 0 && equalFold(line[n:], word) {
+			return promptName
+		}
+	}
+	return promptNone
+}
+
+// What routers, cameras, recorders and ordinary systems ask with.
+var (
+	askName     = []string{"login:", "username:", "user:", "user name:", "account:", "login as:", "userid:", "user id:", "login name:"}
+	askPassword = []string{"password", "passwd", "passcode", "pass:"}
+	refusals    = []string{"incorrect", "fail", "denied", "invalid", "wrong", "bad ", "error", "refused", "not allowed",
+		"locked", "too many", "timed out", "timeout", "unknown user", "try again", "bye"}
+)
+
+// isAsked reports whether a line is a prompt for a name that was already answered:
+// who types without waiting sees it only with the echo.
+func isAsked(line []byte) bool {
+	asked := line[:bytes.IndexByte(line, ':')+1]
+	return promptOf(asked) == promptName && (equalFold(asked, "username:") || isBare(asked))
+}
+
+// isBare reports whether a line asks for a name and has at most one word more.
+func isBare(line []byte) bool {
+	line = bytes.TrimSpace(line)
+	return len(bytes.TrimSuffix(line, []byte("login:"))) < len(line) && bytes.Count(line, []byte(" ")) <= 1
+}
+
+// isRefusal reports whether a line says no.
+func isRefusal(line []byte) bool {
+	for _, word := range refusals {
+		if containsFold(line, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// containsFold looks for lower-case ASCII letters.
+func containsFold(b []byte, lower string) bool {
+	for i := 0; i+len(lower) <= len(b); i++ {
+		if equalFold(b[i:i+len(lower)], lower) {
+			return true
+		}
+	}
+	return false
+}
