@@ -46,7 +46,7 @@ gen: ## write all generated files anew: tables, dependency list, golden files
 
 demo: build ## make up an infected home and judge it
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	bin/cordon-lab synth --seed 1 --scenario mirai -o "$$dir/home.pcap"; \
+	bin/cordon-lab synth --seed 1 --scenario infection -o "$$dir/home.pcap"; \
 	bin/cordon-agent replay "$$dir/home.pcap"
 
 clean: ## remove what was built

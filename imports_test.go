@@ -38,6 +38,7 @@ var arrows = []struct {
 	{[]string{"cordon/lab/..."}, []string{"cordon", "cordon/wire", "cordon/agent/...", "cordon/core/...",
 		"cordon/portal", "cordon/internal/...", "cordon/lab/..."}},
 	{[]string{"cordon/cmd/..."}, []string{"cordon", "cordon/agent", "cordon/agent/capture/file",
+		"cordon/agent/indicator/...", "cordon/agent/packet",
 		"cordon/core", "cordon/lab/...", "cordon/internal/..."}},
 }
 

@@ -14,7 +14,10 @@ type Incident struct {
 	Timeline []Moment
 	Omitted  int // moments beyond the bound of Timeline
 	Kinds    []Kind
-	Story    string // plain sentences
+	Verbs    []Verb // what was done, or would have been, or is asked for
+	Mode     Mode   // of what was done to the device's traffic; empty while nothing was
+	Story    string // plain sentences, for a support agent
+	Told     string // one sentence, for the customer; empty while there is nothing to tell
 }
 
 // Raise is the moment at which an incident reached a level.

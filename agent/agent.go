@@ -18,6 +18,7 @@ import (
 	"net/netip"
 
 	"cordon"
+	"cordon/agent/detect/known"
 	"cordon/agent/device"
 	"cordon/agent/enforce/dryrun"
 	"cordon/agent/flow"
@@ -50,6 +51,8 @@ type Config struct {
 	Policy cordon.Policy  // empty: protect
 	Since  cordon.Time    // nothing from before is reported; 0: everything is
 	Flows  int            // flows kept; 0: flow.DefaultSize
+	// Indicators is what is known to be hostile; nil: nothing is.
+	Indicators known.Indicators
 	// Tick, if set, is called about every 4096 frames, to draw progress.
 	Tick func()
 }
@@ -120,7 +123,7 @@ func newPipeline(ctx context.Context, cfg Config) (*pipeline, error) {
 		return nil, err
 	}
 	p.build()
-	p.flows, err = flow.New(flow.Config{Size: cfg.Flows, Devices: p.devices, Names: p.names, Event: p.flow})
+	p.flows, err = flow.New(flow.Config{Size: cfg.Flows, Devices: p.devices, Names: p.names, Event: p.flow, Talk: p.dialogue})
 	return p, err
 }
 

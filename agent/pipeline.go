@@ -7,15 +7,22 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/agent/detect/bruteforce"
+	"cordon/agent/detect/exploit"
 	"cordon/agent/detect/horizontal"
+	"cordon/agent/detect/irc"
+	"cordon/agent/detect/keepalive"
+	"cordon/agent/detect/known"
 	"cordon/agent/detect/lateral"
 	"cordon/agent/detect/mirai"
+	"cordon/agent/detect/p2p"
 	"cordon/agent/detect/slow"
 	"cordon/agent/detect/vertical"
 	"cordon/agent/device"
 	"cordon/agent/flow"
 	"cordon/agent/incident"
 	"cordon/agent/observe"
+	"cordon/agent/observe/dialogue"
 	"cordon/agent/packet"
 	"cordon/agent/respond"
 	"cordon/internal/clock"
@@ -55,6 +62,7 @@ type pipeline struct {
 	packet   packet.Packet
 	observe  *observe.Reader
 	names    *observe.Names
+	dialogue *dialogue.Table
 	devices  *device.Table
 	flows    *flow.Table
 	byFlow   []flowDetector
@@ -65,22 +73,42 @@ type pipeline struct {
 	summary Summary
 }
 
-// build makes the detectors, in the order in which they judge, and the book of
-// incidents.
+// build makes the stages that need no other to be made.
 func (p *pipeline) build() {
 	p.observe = observe.New(observe.Config{})
 	p.names = observe.NewNames(maxNames)
+	p.dialogue = dialogue.New(dialogue.Config{Yield: p.said})
 	p.incident = incident.New(incident.Config{Closed: p.closed})
-	neighbours := lateral.New(lateral.Config{Report: p.detected})
+	p.detectors()
+}
+
+// detectors makes the detectors, in the order in which they judge.
+func (p *pipeline) detectors() {
+	report := p.detected
 	down := func(now cordon.Time) bool { return p.flows.Down(now) }
+	neighbours := lateral.New(lateral.Config{Report: report})
+	peers := p2p.New(p2p.Config{Report: report})
 	p.byFlow = []flowDetector{
-		mirai.New(mirai.Config{Report: p.detected}),
-		horizontal.New(horizontal.Config{Down: down, Report: p.detected}),
-		vertical.New(vertical.Config{Report: p.detected}),
+		mirai.New(mirai.Config{Report: report}),
+		horizontal.New(horizontal.Config{Down: down, Report: report}),
+		vertical.New(vertical.Config{Report: report}),
 		neighbours,
-		slow.New(slow.Config{Down: down, Report: p.detected}),
+		slow.New(slow.Config{Down: down, Report: report}),
+		peers,
 	}
-	p.byFact = []factDetector{neighbours}
+	p.byFact = []factDetector{
+		neighbours,
+		bruteforce.New(bruteforce.Config{Report: report}),
+		exploit.New(exploit.Config{Report: report}),
+		keepalive.New(keepalive.Config{Report: report}),
+		peers,
+		irc.New(irc.Config{Report: report}),
+	}
+	if p.cfg.Indicators != nil {
+		hostile := known.New(known.Config{Indicators: p.cfg.Indicators, Report: report})
+		p.byFlow = append(p.byFlow, hostile)
+		p.byFact = append(p.byFact, hostile)
+	}
 }
 
 // frame takes one frame through the stages.
@@ -132,6 +160,16 @@ func (p *pipeline) fact(o *cordon.Observation) {
 	}
 }
 
+// said takes what dialogue read from a flow.
+func (p *pipeline) said(o *cordon.Observation) {
+	if p.cfg.Policy == cordon.PolicyOff {
+		return
+	}
+	for _, d := range p.byFact {
+		d.Observe(o, p.now)
+	}
+}
+
 // flow takes what happened to a flow.
 func (p *pipeline) flow(ev cordon.FlowEvent, f *cordon.Flow) {
 	if p.cfg.Policy == cordon.PolicyOff {
@@ -147,7 +185,6 @@ func (p *pipeline) detected(d cordon.Detection) {
 	if p.wall(d.At) < p.cfg.Since {
 		return
 	}
-	p.devices.Classify(d.Device)
 	n := p.summary.Detections[d.Kind]
 	p.summary.Detections[d.Kind] = n + 1
 	d.ID = incident.ID("det", d.Device.ID, string(d.Kind), d.At.String(), fmt.Sprint(n))
@@ -190,6 +227,7 @@ func (p *pipeline) closed(i *cordon.Incident) {
 	for k := range told.Timeline {
 		told.Timeline[k].At = p.wall(told.Timeline[k].At)
 	}
+	told.Told = incident.Told(&told)
 	p.cfg.Sink.Incident(&told)
 }
 

@@ -122,6 +122,12 @@ func (b *Book) Acted(d *cordon.Device, a *cordon.Action) {
 	if c.ID != a.Incident {
 		return
 	}
+	if !slices.Contains(c.Verbs, a.Verb) {
+		c.Verbs = append(c.Verbs, a.Verb)
+	}
+	if a.Verb != cordon.VerbNotify {
+		c.Mode = a.Mode
+	}
 	if c.tell(cordon.Moment{At: a.At, Level: c.Level, Text: Sentence(a), Ref: a.ID}) && len(c.actions) < maxTold {
 		c.actions = append(c.actions, Sentence(a))
 	}

@@ -62,6 +62,7 @@ type (
 		Protocol uint8    `json:"protocol,omitempty"`
 		Ports    []uint16 `json:"ports,omitempty"`
 		Peer     string   `json:"peer,omitempty"`
+		Name     string   `json:"name,omitempty"`
 	}
 	jsonIncident struct {
 		Type     string          `json:"type"`
@@ -75,7 +76,10 @@ type (
 		Raised   []cordon.Raise  `json:"raised"`
 		Timeline []cordon.Moment `json:"timeline"`
 		Omitted  int             `json:"omitted,omitempty"`
+		Verbs    []cordon.Verb   `json:"verbs"`
+		Mode     cordon.Mode     `json:"mode,omitempty"`
 		Story    string          `json:"story"`
+		Told     string          `json:"told,omitempty"`
 	}
 	jsonSummary struct {
 		Type       string                 `json:"type"`
@@ -136,7 +140,7 @@ func (r *jsonReport) Detection(d *cordon.Detection) {
 }
 
 func (r *jsonReport) Action(a *cordon.Action) {
-	e := jsonEntity{Device: a.Entity.Device, Protocol: a.Entity.Target.Proto, Ports: a.Entity.Target.Ports}
+	e := jsonEntity{Device: a.Entity.Device, Protocol: a.Entity.Target.Proto, Ports: a.Entity.Target.Ports, Name: a.Entity.Target.Name}
 	if p := a.Entity.Target.Peer; p.IsValid() {
 		e.Peer = p.String()
 	}
@@ -147,7 +151,7 @@ func (r *jsonReport) Action(a *cordon.Action) {
 func (r *jsonReport) Incident(i *cordon.Incident) {
 	r.write(jsonIncident{Type: "incident", At: i.Opened, ID: i.ID, Device: i.Device.ID, Level: i.Level, Last: i.Last,
 		Odds: i.Odds, Kinds: i.Kinds, Raised: notNil(i.Raised), Timeline: notNil(i.Timeline), Omitted: i.Omitted,
-		Story: i.Story})
+		Verbs: notNil(i.Verbs), Mode: i.Mode, Story: i.Story, Told: i.Told})
 }
 
 // Finish writes the summary and flushes.

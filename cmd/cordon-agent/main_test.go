@@ -13,7 +13,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"cordon"
-	"cordon/agent"
 	"cordon/lab/synth"
 )
 
@@ -56,14 +55,14 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // TestGoldenReplay holds the output of replay, for programs and for people. It
 // also runs on emulated routers, where the same capture must give the same bytes.
 func TestGoldenReplay(t *testing.T) {
-	for _, scenario := range []string{"mirai", "scan-horizontal", "scan-lateral", "busy"} {
+	for _, scenario := range []string{"infection", "mirai", "scan-horizontal", "scan-lateral", "busy"} {
 		t.Run(scenario, func(t *testing.T) {
 			pcap := filepath.Join(t.TempDir(), scenario+".pcap")
 			f, err := os.Create(pcap)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = synth.Write(f, scenario, synth.Options{Seed: 1, Duration: 90 * time.Second, Snap: 400})
+			_, err = synth.Write(f, scenario, synth.Options{Seed: 1, Duration: 3 * time.Minute})
 			if err != nil || f.Close() != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +71,7 @@ func TestGoldenReplay(t *testing.T) {
 				newTextReport(&text, false, cordon.PolicyProtect, scenario+".pcap"): ".txt",
 				newJSONReport(&asJSON): ".json",
 			} {
-				if err := replay(context.Background(), []string{pcap}, agent.Config{}, r, os.Stderr); err != nil {
+				if err := replay(context.Background(), job{files: []string{pcap}, report: r, stderr: os.Stderr}); err != nil {
 					t.Fatal(name, err)
 				}
 			}

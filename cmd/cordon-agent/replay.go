@@ -46,6 +46,7 @@ func replayCommand(stdout, stderr *os.File) cli.Command {
 			asJSON := fs.Bool("json", false, "print one JSON object a line (docs/reference/replay-json.md)")
 			home := fs.String("home", "", "comma-separated `PREFIXES` of the home's side (default: the private ranges)")
 			policy := fs.String("policy", "protect", "how far the router may go: off, observe, ask or `protect`")
+			indicators := fs.String("indicators", "", "`FILE` of places known to be hostile, CSV or STIX 2.1 (docs/reference/indicators.md)")
 			since := fs.String("since", "", "report nothing from before `TIME` (RFC 3339)")
 			return func(ctx context.Context, files []string) error {
 				cfg, err := replayConfig(*home, *policy, *since)
@@ -56,7 +57,7 @@ func replayCommand(stdout, stderr *os.File) cli.Command {
 				if *asJSON {
 					r = newJSONReport(stdout)
 				}
-				return replay(ctx, files, cfg, r, stderr)
+				return replay(ctx, job{files: files, indicators: *indicators, cfg: cfg, report: r, stderr: stderr})
 			}
 		},
 	}
@@ -87,26 +88,44 @@ func replayConfig(home, policy, since string) (cfg agent.Config, err error) {
 	return cfg, nil
 }
 
+// job is one replay.
+type job struct {
+	files      []string
+	indicators string // file; empty: none
+	cfg        agent.Config
+	report     reporter
+	stderr     *os.File
+}
+
 // replay judges the files and reports. What was readable of a damaged capture is
 // reported before the damage is.
-func replay(ctx context.Context, files []string, cfg agent.Config, r reporter, stderr *os.File) error {
-	if len(files) == 0 {
+func replay(ctx context.Context, j job) error {
+	if len(j.files) == 0 {
 		return cli.Usage("replay: no FILE given; '-' is standard input")
 	}
-	readers, err := openAll(files)
+	readers, err := openAll(j.files)
 	if err != nil {
 		return &cli.Exit{Status: 2, Err: err}
 	}
 	defer closeAll(readers)
-	progress := newProgress(readers, stderr)
-	cfg.Source, cfg.Sink, cfg.Tick = file.Merge(readers...), r, progress.tick
+	cfg, progress := j.cfg, newProgress(readers, j.stderr)
+	source := &firstFrame{Source: file.Merge(readers...)}
+	if j.indicators != "" {
+		set, err := compile(j.indicators, source, j.stderr)
+		if err != nil {
+			return &cli.Exit{Status: 2, Err: err}
+		}
+		defer set.Close()
+		cfg.Indicators = set
+	}
+	cfg.Source, cfg.Sink, cfg.Tick = source, j.report, progress.tick
 	var summary agent.Summary
 	err = file.Guard(func() (err error) {
 		summary, err = agent.Run(ctx, cfg)
 		return err
 	})
 	progress.Done()
-	if ferr := r.Finish(summary); ferr != nil {
+	if ferr := j.report.Finish(summary); ferr != nil {
 		return fmt.Errorf("write report: %w", ferr)
 	}
 	if errors.Is(err, context.Canceled) {

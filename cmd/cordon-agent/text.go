@@ -118,6 +118,11 @@ func (r *textReport) printDevices(w io.Writer) {
 func (r *textReport) printIncident(w io.Writer, i *cordon.Incident) {
 	fmt.Fprintf(w, "\n%s %s  %s  %s\n", r.bold("INCIDENT"), i.ID, r.level(i.Level), term.Escape(i.Device.Label()))
 	fmt.Fprintf(w, "  device %s, since %s UTC\n", term.Escape(ident(i.Device)), i.Opened.Std().Format(stamp))
+	if i.Told != "" {
+		fmt.Fprintln(w)
+		wrap(w, "  TO THE CUSTOMER: ", term.Escape(i.Told))
+	}
+	fmt.Fprintln(w)
 	wrap(w, "  ", term.Escape(i.Story))
 	fmt.Fprintln(w)
 	for _, m := range i.Timeline {
@@ -187,6 +192,9 @@ func entity(e cordon.Entity) string {
 	if e.Target.Peer.IsValid() {
 		s += " to " + e.Target.Peer.String()
 	}
+	if e.Target.Name != "" {
+		s += " to " + e.Target.Name
+	}
 	return s
 }
 
@@ -249,18 +257,18 @@ func dash(s string) string {
 	return s
 }
 
-// wrap prints text in lines of at most width columns.
+// wrap prints text in lines of at most width columns, the first behind indent.
 func wrap(w io.Writer, indent, text string) {
-	line := indent
+	line, empty := indent, true
 	for _, word := range strings.Fields(text) {
-		if len(line)+1+len(word) > width && line != indent {
+		if len(line)+1+len(word) > width && !empty {
 			fmt.Fprintln(w, line)
-			line = indent
+			line, empty = strings.Repeat(" ", len(indent)), true
 		}
-		if line != indent {
+		if !empty {
 			line += " "
 		}
-		line += word
+		line, empty = line+word, false
 	}
 	fmt.Fprintln(w, line)
 }

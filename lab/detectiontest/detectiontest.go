@@ -63,7 +63,7 @@ func Play(t testing.TB, scenario string, o synth.Options) (*Sink, agent.Summary)
 // testdata/SCENARIO.golden, which update writes anew.
 func Attack(t *testing.T, scenario string, update bool) {
 	t.Helper()
-	sink, _ := Play(t, scenario, synth.Options{Seed: 1, Snap: 400})
+	sink, _ := Play(t, scenario, synth.Options{Seed: 1})
 	got := lines(sink.Detections)
 	if got == "" {
 		t.Fatal("the attack was not detected")
@@ -91,7 +91,7 @@ func Attack(t *testing.T, scenario string, update bool) {
 func Twin(t *testing.T, scenario string) {
 	t.Helper()
 	for seed := range uint64(4) {
-		sink, summary := Play(t, scenario, synth.Options{Seed: seed, Snap: 400})
+		sink, summary := Play(t, scenario, synth.Options{Seed: seed})
 		if summary.Frames == 0 || summary.Devices == 0 {
 			t.Errorf("seed %d: an empty home proves nothing", seed)
 		}

@@ -1,0 +1,111 @@
+// Package irc judges c2.irc: a thing that sits in a chat room and takes orders.
+//
+// The oldest botnets (Kaiten, Tsunami, IRCBot) are commanded over IRC (RFC 2812):
+// the bot joins a channel and obeys lines that begin with a sign and a verb.
+// People chat too, but from their computers, and nobody orders them to flood.
+package irc
+
+import (
+	"net/netip"
+	"time"
+
+	"cordon"
+	"cordon/internal/slots"
+)
+
+// Config configures a Detector. Zero fields take the defaults.
+type Config struct {
+	Renew  time.Duration // how often it is told again; default 1 h
+	Report func(cordon.Detection)
+}
+
+// maxRooms is how many connections are watched per device.
+const maxRooms = 4
+
+// Detector judges c2.irc.
+type Detector struct {
+	cfg   Config
+	state slots.Table[[maxRooms]room]
+}
+
+// room is one connection to a server.
+type room struct {
+	server   netip.AddrPort
+	since    cordon.Time
+	used     cordon.Time
+	joined   bool
+	commands int
+	told     cordon.Time
+	level    int
+}
+
+// New returns a Detector.
+func New(cfg Config) *Detector {
+	if cfg.Renew == 0 {
+		cfg.Renew = time.Hour
+	}
+	return &Detector{cfg: cfg}
+}
+
+// Observe takes a fact.
+func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
+	if o.Fact != cordon.FactIRC || o.Flow == nil || o.Flow.Direction != cordon.Outbound {
+		return
+	}
+	r := find(d.state.Get(o.Flow.Device.Slot, o.Flow.Device.Generation), netip.AddrPortFrom(o.Flow.Peer, o.Flow.PeerPort), now)
+	switch string(o.Service) {
+	case "join":
+		r.joined = true
+	case "command":
+		if !o.Opener {
+			r.commands++
+		}
+	}
+	d.judge(r, o.Flow, now)
+}
+
+func find(rooms *[maxRooms]room, server netip.AddrPort, now cordon.Time) *room {
+	oldest := &rooms[0]
+	for i := range rooms {
+		r := &rooms[i]
+		if r.server == server {
+			r.used = now
+			return r
+		}
+		if r.used < oldest.used {
+			oldest = r
+		}
+	}
+	*oldest = room{server: server, since: now, used: now}
+	return oldest
+}
+
+// judge tells a first sign when a thing joins a channel, and a bot once it is
+// given orders there. A person's computer is never more than a sign.
+func (d *Detector) judge(r *room, f *cordon.Flow, now cordon.Time) {
+	level := 0
+	switch {
+	case !r.joined:
+	case r.commands > 0 && f.Device.Class != cordon.Personal:
+		level = 2
+	case r.commands > 0, f.Device.Class == cordon.IoT:
+		level = 1
+	}
+	if level == 0 || level < r.level || level == r.level && now.Sub(r.told) < d.cfg.Renew {
+		return
+	}
+	r.level, r.told = level, now
+	sentence := "It has joined a chat room on the internet, which a device of its kind has no reason to."
+	if level == 2 {
+		sentence = "It sits in a chat room on the internet and is given orders there, as infected devices are."
+	}
+	d.cfg.Report(cordon.Detection{
+		Kind: cordon.C2IRC, Device: f.Device, At: now, Since: r.since, Confirmed: level == 2, Sentence: sentence,
+		Subject: r.server.String(),
+		Target:  cordon.Target{Proto: f.Proto, Peer: f.Peer, Ports: []uint16{f.PeerPort}},
+		Evidence: []cordon.Evidence{
+			{Name: "lines that order a bot", Value: float64(r.commands), Threshold: 1, Unit: "lines"},
+		},
+		Samples: []string{r.server.String()},
+	})
+}

@@ -1,0 +1,171 @@
+// Package keepalive judges c2.keepalive: the tiny messages by which a Mirai bot
+// and its command server keep in touch.
+//
+// The bot says 00 00 00 01 when it connects, then a length and a name; every
+// minute it sends 00 00, and the server sends the same two bytes back (main.c and
+// bot.go of the leaked source; the server drops a bot that is silent for 180 s).
+// MQTT's pings (C0 00, D0 00) and other protocols' heartbeats differ in the bytes
+// or begin with a greeting of their own.
+package keepalive
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"cordon"
+)
+
+// Config configures a Detector. Zero fields take the defaults.
+type Config struct {
+	// Greeted is how many beats confirm a flow that began with the bot's
+	// greeting, Ungreeted one whose beginning was not seen; defaults 2 and 3.
+	Greeted, Ungreeted int
+	Period, Spread     time.Duration // of the beats; default 60 s ± 3 s
+	Renew              time.Duration // how often a session that goes on is told again; default 1 h
+	Report             func(cordon.Detection)
+}
+
+// maxSessions bounds the flows that are watched.
+const maxSessions = 128
+
+// echoWithin is how soon the server answers a beat.
+const echoWithin = 10 * time.Second
+
+var (
+	greeting = []byte{0, 0, 0, 1}
+	beat     = []byte{0, 0}
+)
+
+// Detector judges c2.keepalive.
+type Detector struct {
+	cfg      Config
+	sessions [maxSessions]session
+}
+
+// key identifies a flow.
+type key struct {
+	device    string
+	peer      netip.AddrPort
+	localPort uint16
+}
+
+type session struct {
+	key     key
+	greeted bool
+	beats   int // in a row
+	echoes  int
+	since   cordon.Time
+	first   cordon.Time // of the beats in a row
+	last    cordon.Time // beat
+	used    cordon.Time
+	told    cordon.Time
+}
+
+// New returns a Detector.
+func New(cfg Config) *Detector {
+	if cfg.Greeted == 0 {
+		cfg.Greeted = 2
+	}
+	if cfg.Ungreeted == 0 {
+		cfg.Ungreeted = 3
+	}
+	for _, f := range []struct {
+		v *time.Duration
+		d time.Duration
+	}{{&cfg.Period, time.Minute}, {&cfg.Spread, 3 * time.Second}, {&cfg.Renew, time.Hour}} {
+		if *f.v == 0 {
+			*f.v = f.d
+		}
+	}
+	return &Detector{cfg: cfg}
+}
+
+// Observe takes a fact.
+func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
+	if o.Fact != cordon.FactSmall || o.Flow == nil || o.Flow.Direction == cordon.Inbound {
+		return
+	}
+	isBeat := bytes.Equal(o.Data, beat)
+	isGreeting := o.Opener && bytes.HasPrefix(o.Data, greeting)
+	if !isBeat && !isGreeting {
+		return
+	}
+	s := d.find(o.Flow, now)
+	switch {
+	case isGreeting:
+		s.greeted, s.beats, s.echoes, s.since = true, 0, 0, now
+	case o.Opener:
+		d.beat(s, now)
+	case now.Sub(s.last) <= echoWithin:
+		s.echoes++
+		d.judge(s, o.Flow, now)
+	}
+}
+
+// beat counts a beat of the bot; one at the wrong time begins the count anew.
+// The first after the greeting comes when the bot's select times out, 10 s in.
+func (d *Detector) beat(s *session, now cordon.Time) {
+	gap := now.Sub(s.last)
+	switch {
+	case s.beats > 0 && gap < d.cfg.Period/2:
+		return // sent again
+	case s.beats > 0 && (gap < d.cfg.Period-d.cfg.Spread || gap > d.cfg.Period+d.cfg.Spread):
+		s.beats, s.echoes = 0, 0
+	}
+	if s.beats == 0 {
+		s.first = now
+		if !s.greeted {
+			s.since = now
+		}
+	}
+	s.beats++
+	s.last = now
+}
+
+// find returns the session of a flow, taking the one used longest ago when it is
+// new.
+func (d *Detector) find(f *cordon.Flow, now cordon.Time) *session {
+	k := key{f.Device.ID, netip.AddrPortFrom(f.Peer, f.PeerPort), f.LocalPort}
+	oldest := &d.sessions[0]
+	for i := range d.sessions {
+		s := &d.sessions[i]
+		if s.key == k {
+			s.used = now
+			return s
+		}
+		if s.used < oldest.used {
+			oldest = s
+		}
+	}
+	*oldest = session{key: k, used: now, since: now}
+	return oldest
+}
+
+func (d *Detector) judge(s *session, f *cordon.Flow, now cordon.Time) {
+	enough := d.cfg.Ungreeted
+	if s.greeted {
+		enough = d.cfg.Greeted
+	}
+	if s.beats < enough || s.echoes < enough-1 || !s.greeted && f.Resolved || s.told != 0 && now.Sub(s.told) < d.cfg.Renew {
+		return
+	}
+	s.told = now
+	greeted := 0.0
+	if s.greeted {
+		greeted = 1
+	}
+	d.cfg.Report(cordon.Detection{
+		Kind: cordon.C2Keepalive, Device: f.Device, At: now, Since: s.since, Confirmed: true,
+		Sentence: fmt.Sprintf("It stays in touch with a server that commands infected devices (%s): every minute it sends the sign of life of the Mirai worm and gets it back.", s.key.peer),
+		Subject:  s.key.peer.String(),
+		Target:   cordon.Target{Proto: f.Proto, Peer: f.Peer, Ports: []uint16{f.PeerPort}},
+		Evidence: []cordon.Evidence{
+			{Name: "signs of life, a minute apart", Value: float64(s.beats), Threshold: float64(enough), Unit: "beats", Window: now.Sub(s.first)},
+			{Name: "of these sent back by the server", Value: float64(s.echoes), Threshold: float64(enough - 1), Unit: "beats"},
+			{Name: "the bot's greeting was seen", Value: greeted},
+		},
+		Samples: []string{s.key.peer.String()},
+	})
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"cordon"
+	"cordon/agent"
+	"cordon/agent/indicator"
+	"cordon/agent/indicator/feed"
+	"cordon/agent/packet"
+	"cordon/internal/term"
+)
+
+// firstFrame is a source whose first frame can be looked at before it is taken.
+type firstFrame struct {
+	agent.Source
+	frame packet.Frame
+	err   error
+	held  bool
+}
+
+// Next gives the next frame.
+func (s *firstFrame) Next(f *packet.Frame) error {
+	if s.held {
+		*f, s.held = s.frame, false
+		return s.err
+	}
+	return s.Source.Next(f)
+}
+
+// begin returns the time of the first frame, 0 if there is none.
+func (s *firstFrame) begin() cordon.Time {
+	if !s.held {
+		s.err, s.held = s.Source.Next(&s.frame), true
+	}
+	if s.err != nil {
+		return 0
+	}
+	return cordon.Time(s.frame.Time)
+}
+
+// compile reads a file of indicators as of the beginning of the capture, and says
+// on w what it could not take. The index lives in a temporary file that is gone
+// with the program.
+func compile(name string, source *firstFrame, w io.Writer) (*indicator.Set, error) {
+	dir, err := os.MkdirTemp("", "cordon-indicators-")
+	if err != nil {
+		return nil, fmt.Errorf("index indicators: %w", err)
+	}
+	defer os.RemoveAll(dir) // an open file outlives its name
+	index := filepath.Join(dir, "index")
+	report, err := indicator.Compile(index, indicator.Options{Now: source.begin()}, name)
+	if err != nil {
+		return nil, err
+	}
+	say(w, name, report)
+	return indicator.Open(index)
+}
+
+// say tells what of a feed was not taken, and why.
+func say(w io.Writer, name string, r feed.Report) {
+	if len(r.Refused) == 0 && r.Expired == 0 {
+		return
+	}
+	fmt.Fprintf(w, "%s: %d indicators taken, %d expired before the capture began\n", term.Escape(name), r.Taken, r.Expired)
+	for _, refused := range r.Refused {
+		fmt.Fprintf(w, "%s: %d refused: %s", term.Escape(name), refused.Count, refused.Reason)
+		if len(refused.Examples) > 0 {
+			e := refused.Examples[0]
+			fmt.Fprintf(w, ", first in line %d: %s", e.Line, term.Escape(e.Text))
+		}
+		fmt.Fprintln(w)
+	}
+}
