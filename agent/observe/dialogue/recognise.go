@@ -2,7 +2,8 @@ package dialogue
 
 import (
 	"bytes"
-	"unicode"
+
+	"cordon/agent/observe/dialogue/prompt"
 )
 
 // opening is how a side's first bytes show its protocol.
@@ -97,8 +98,8 @@ func guess(o, a []byte) kind {
 	if user, done := isUser(said); user {
 		return done
 	}
-	switch prompt := promptOf(uncolour(a[bytes.LastIndexByte(a, '\n')+1:])); {
-	case prompt == promptName || prompt == promptPassword:
+	switch asks := prompt.Of(a[bytes.LastIndexByte(a, '\n')+1:]); {
+	case asks == prompt.Name || asks == prompt.Password:
 		return isTelnet
 	case bytes.Contains(a, []byte("NOTICE ")) && bytes.IndexByte(a, '\n') > 0:
 		return isIRC
@@ -181,17 +182,6 @@ func isMQTT(o []byte) (is bool, k kind) {
 		}
 	}
 	return is, unknown
-}
-
-// uncolour returns b without the escape sequences (ECMA-48 §5.4) at its end.
-func uncolour(b []byte) []byte {
-	for {
-		i := bytes.LastIndexByte(b, 0x1b)
-		if i < 0 || bytes.IndexFunc(b[i+1:], unicode.IsLetter) != len(b)-i-2 {
-			return b
-		}
-		b = bytes.TrimRight(b[:i], " \t")
-	}
 }
 
 // isText reports whether b is readable, maybe with colours.

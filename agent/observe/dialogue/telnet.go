@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"cordon"
+	"cordon/agent/observe/dialogue/prompt"
 )
 
 // The commands of telnet that matter for skipping them, RFC 854 and RFC 855.
@@ -201,14 +202,14 @@ const outputLines = 2
 func (t *Table) answer(c *conversation, line []byte) {
 	s := &c.telnet
 	switch {
-	case s.phase == phaseAnswered && (isRefusal(line) || isAsked(line)):
+	case s.phase == phaseAnswered && (prompt.Refuses(line) || prompt.Asked(line)):
 		t.login(telnetService, cordon.LoginRefused)
 		s.phase = phaseStart
-	case s.phase == phaseNamed && isRefusal(line): // without asking for a password
+	case s.phase == phaseNamed && prompt.Refuses(line): // without asking for a password
 		t.login(telnetService, cordon.LoginTried)
 		t.login(telnetService, cordon.LoginRefused)
 		s.phase = phaseStart
-	case s.phase == phaseAnswered && !s.blind && len(bytes.Trim(line, "*")) > 0 && promptOf(line) == promptNone:
+	case s.phase == phaseAnswered && !s.blind && len(bytes.Trim(line, "*")) > 0 && prompt.Of(line) == prompt.None:
 		if s.lines++; s.lines == outputLines {
 			t.in(c)
 		}
@@ -225,30 +226,30 @@ var notFound = []byte("applet not found")
 // prompted looks whether the server's line, not yet ended, is a prompt.
 func (t *Table) prompted(c *conversation) {
 	s := &c.telnet
-	prompt := promptOf(c.sides[answerer].text())
-	if s.early && prompt == promptPassword {
+	asks := prompt.Of(c.sides[answerer].text())
+	if s.early && asks == prompt.Password {
 		s.early = false
 		return
 	}
-	if s.phase == phaseAnswered && (prompt == promptName || prompt == promptPassword) {
+	if s.phase == phaseAnswered && (asks == prompt.Name || asks == prompt.Password) {
 		t.login(telnetService, cordon.LoginRefused)
 		s.phase = phaseStart
 	}
 	switch {
-	case prompt == promptName && s.phase != phaseName && (s.phase != phaseShell || isBare(c.sides[answerer].text())):
+	case asks == prompt.Name && s.phase != phaseName && (s.phase != phaseShell || prompt.Bare(c.sides[answerer].text())):
 		t.login(telnetService, cordon.LoginPrompt)
 		s.phase = phaseName
-	case prompt == promptPassword && s.phase == phaseStart:
+	case asks == prompt.Password && s.phase == phaseStart:
 		t.login(telnetService, cordon.LoginPrompt)
 		s.phase = phasePassword
-	case prompt == promptPassword && (s.phase == phaseName || s.phase == phaseNamed):
+	case asks == prompt.Password && (s.phase == phaseName || s.phase == phaseNamed):
 		s.phase = phasePassword
-	case prompt == promptShell && s.phase == phaseNamed: // no password needed
+	case asks == prompt.Shell && s.phase == phaseNamed: // no password needed
 		t.login(telnetService, cordon.LoginTried)
 		t.in(c)
-	case prompt == promptShell && s.phase == phaseAnswered:
+	case asks == prompt.Shell && s.phase == phaseAnswered:
 		t.in(c)
-	case prompt == promptShell && s.phase == phaseStart:
+	case asks == prompt.Shell && s.phase == phaseStart:
 		s.phase = phaseShell
 	}
 }
@@ -258,81 +259,4 @@ func (t *Table) in(c *conversation) {
 	c.telnet.phase = phaseShell
 	c.sides[opener].wipe()
 	t.login(telnetService, cordon.LoginSucceeded)
-}
-
-// prompt is what a line that waits for an answer asks for.
-type prompt uint8
-
-const (
-	promptNone prompt = iota
-	promptName
-	promptPassword
-	promptShell
-)
-
-// promptOf knows prompts. "Last login:" is none.
-func promptOf(line []byte) prompt {
-	line = bytes.TrimSpace(line)
-	if len(line) == 0 || len(line) >= 4 && equalFold(line[:4], "last") {
-		return promptNone
-	}
-	switch line[len(line)-1] {
-	case '#', '$', '>':
-		return promptShell
-	case ':':
-	default:
-		return promptNone
-	}
-	for _, word := range askPassword {
-		if containsFold(line, word) {
-			return promptPassword
-		}
-	}
-	for _, word := range askName {
-		if n := len(line) - len(word); n >= 0 && equalFold(line[n:], word) {
-			return promptName
-		}
-	}
-	return promptNone
-}
-
-// What routers, cameras, recorders and ordinary systems ask with.
-var (
-	askName     = []string{"login:", "username:", "user:", "user name:", "account:", "login as:", "userid:", "user id:", "login name:"}
-	askPassword = []string{"password", "passwd", "passcode", "pass:"}
-	refusals    = []string{"incorrect", "fail", "denied", "invalid", "wrong", "bad ", "error", "refused", "not allowed",
-		"locked", "too many", "timed out", "timeout", "unknown user", "try again", "bye"}
-)
-
-// isAsked reports whether a line is a prompt for a name that was already answered:
-// who types without waiting sees it only with the echo.
-func isAsked(line []byte) bool {
-	asked := line[:bytes.IndexByte(line, ':')+1]
-	return promptOf(asked) == promptName && (equalFold(asked, "username:") || isBare(asked))
-}
-
-// isBare reports whether a line asks for a name and has at most one word more.
-func isBare(line []byte) bool {
-	line = bytes.TrimSpace(line)
-	return len(bytes.TrimSuffix(line, []byte("login:"))) < len(line) && bytes.Count(line, []byte(" ")) <= 1
-}
-
-// isRefusal reports whether a line says no.
-func isRefusal(line []byte) bool {
-	for _, word := range refusals {
-		if containsFold(line, word) {
-			return true
-		}
-	}
-	return false
-}
-
-// containsFold looks for lower-case ASCII letters.
-func containsFold(b []byte, lower string) bool {
-	for i := 0; i+len(lower) <= len(b); i++ {
-		if equalFold(b[i:i+len(lower)], lower) {
-			return true
-		}
-	}
-	return false
 }
