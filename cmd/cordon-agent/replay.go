@@ -109,16 +109,16 @@ func replay(ctx context.Context, j job) error {
 	}
 	defer closeAll(readers)
 	cfg, progress := j.cfg, newProgress(readers, j.stderr)
-	source := &firstFrame{Source: file.Merge(readers...)}
+	cfg.Source, cfg.Sink, cfg.Tick = merged(readers), j.report, progress.tick
 	if j.indicators != "" {
+		source := &firstFrame{Source: cfg.Source}
 		set, err := compile(j.indicators, source, j.stderr)
 		if err != nil {
 			return &cli.Exit{Status: 2, Err: err}
 		}
 		defer set.Close()
-		cfg.Indicators = set
+		cfg.Source, cfg.Indicators = source, set
 	}
-	cfg.Source, cfg.Sink, cfg.Tick = source, j.report, progress.tick
 	var summary agent.Summary
 	err = file.Guard(func() (err error) {
 		summary, err = agent.Run(ctx, cfg)
@@ -144,6 +144,14 @@ func openAll(files []string) (readers []*file.Reader, err error) {
 		readers = append(readers, r)
 	}
 	return readers, nil
+}
+
+// merged returns the frames of all readers by time.
+func merged(readers []*file.Reader) agent.Source {
+	if len(readers) == 1 {
+		return readers[0]
+	}
+	return file.Merge(readers...)
 }
 
 func closeAll(readers []*file.Reader) {
