@@ -109,8 +109,8 @@ func (r *textReport) printDevices(w io.Writer) {
 		if len(d.Addrs) > 0 {
 			addr = d.Addrs[0].String()
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", dash(term.Cut(term.Escape(d.Name), 28)), addr, mac,
-			dash(term.Cut(term.Escape(d.Maker), 24)), d.Class, term.Cut(term.Escape(strings.Join(d.Reasons, ", ")), 60))
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", dash(term.Cut(term.Escape(d.Name), 20)), addr, mac,
+			dash(term.Cut(term.Escape(d.Maker), 16)), d.Class, term.Cut(term.Escape(strings.Join(d.Reasons, ", ")), 60))
 	}
 	t.Flush()
 }
