@@ -183,6 +183,9 @@ func (c *casefile) weigh(d *cordon.Detection) {
 	for _, f := range families {
 		c.Odds += faded(c.families[f], d.At)
 	}
+	// Processors differ in the last bits (fused multiply-add); what is decided
+	// and told must not.
+	c.Odds = math.Round(c.Odds*1e4) / 1e4
 }
 
 // families fixes the order in which evidence is added, so that the sum is the
