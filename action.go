@@ -36,6 +36,9 @@ func (e Entity) String() string {
 	if len(e.Target.Ports) > 0 {
 		s += fmt.Sprintf(" to ports %v", e.Target.Ports)
 	}
+	if e.Target.LocalPort != 0 {
+		s += fmt.Sprintf(" from its port %d", e.Target.LocalPort)
+	}
 	if e.Target.Peer.IsValid() {
 		s += " to " + e.Target.Peer.String()
 	}

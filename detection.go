@@ -54,13 +54,15 @@ type Evidence struct {
 // Target is the part of a device's traffic that a detection is about. The zero
 // Target is all of it.
 type Target struct {
-	Proto uint8      // IANA protocol number, 0 any
-	Ports []uint16   // destination ports, none: any
-	Peer  netip.Addr // the far side, the zero Addr: any
-	Name  string     // the name under which the far side is asked for, empty: any
+	Proto uint8    // IANA protocol number, 0 any
+	Ports []uint16 // destination ports, none: any
+	// LocalPort is the port that the device itself uses, 0 any.
+	LocalPort uint16
+	Peer      netip.Addr // the far side, the zero Addr: any
+	Name      string     // the name under which the far side is asked for, empty: any
 }
 
 // Zero reports whether t names no part.
 func (t Target) Zero() bool {
-	return t.Proto == 0 && len(t.Ports) == 0 && !t.Peer.IsValid() && t.Name == ""
+	return t.Proto == 0 && len(t.Ports) == 0 && t.LocalPort == 0 && !t.Peer.IsValid() && t.Name == ""
 }

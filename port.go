@@ -17,6 +17,8 @@ type PortClass struct {
 	// Web means that people's programs contact it too, without DNS in sight
 	// (DNS over HTTPS, restored tabs): an attempt counts only once it has failed.
 	Web bool
+
+	index int // in portClasses
 }
 
 // portClasses is data, not code. Sources: the scanner and loader sources of
@@ -44,6 +46,7 @@ var portClasses = []PortClass{
 var classOfPort = func() map[uint16]*PortClass {
 	m := make(map[uint16]*PortClass)
 	for i := range portClasses {
+		portClasses[i].index = i
 		for _, p := range portClasses[i].Ports {
 			m[p] = &portClasses[i]
 		}
@@ -70,6 +73,16 @@ func ClassKey(port uint16) uint16 {
 		return c.Ports[0]
 	}
 	return port
+}
+
+// ClassIndex returns the place of a port's class among PortClasses, false for a
+// port that has no class but its own.
+func ClassIndex(port uint16) (int, bool) {
+	c, ok := classOfPort[port]
+	if !ok {
+		return 0, false
+	}
+	return c.index, true
 }
 
 // WebPort reports whether a TCP port belongs to a Web class.

@@ -22,6 +22,7 @@ import (
 	"cordon/agent/device"
 	"cordon/agent/enforce/dryrun"
 	"cordon/agent/flow"
+	"cordon/agent/observe/dialogue"
 	"cordon/agent/packet"
 	"cordon/internal/oui"
 )
@@ -67,9 +68,12 @@ type Summary struct {
 	Devices     int    // of the home, the router not counted
 	Forgotten   uint64 // devices that had to go before the end
 	Flows       flow.Stats
+	Dialogues   dialogue.Stats
 	Detections  map[cordon.Kind]uint64
 	Incidents   map[cordon.Level]uint64
 	Actions     map[cordon.Verb]uint64
+	InForce     int    // actions in force at the end
+	Failed      uint64 // actions that could not be put in force
 }
 
 // Run judges the frames of a source until it ends or ctx is done. The error is

@@ -49,6 +49,7 @@ type factDetector interface {
 // it was not in force before.
 type enforcer interface {
 	Apply(ctx context.Context, a *cordon.Action) (fresh bool, err error)
+	InForce(now cordon.Time) int
 }
 
 // pipeline is the stages of one Run, tied together.
@@ -85,7 +86,7 @@ func (p *pipeline) build() {
 // detectors makes the detectors, in the order in which they judge.
 func (p *pipeline) detectors() {
 	report := p.detected
-	down := func(now cordon.Time) bool { return p.flows.Down(now) }
+	down := func(d *cordon.Device, now cordon.Time) bool { return p.flows.Down(d, now) }
 	neighbours := lateral.New(lateral.Config{Report: report})
 	peers := p2p.New(p2p.Config{Report: report})
 	p.byFlow = []flowDetector{
@@ -203,7 +204,11 @@ func (p *pipeline) detected(d cordon.Detection) {
 // act applies an action and tells of it unless it only renews one in force.
 func (p *pipeline) act(d *cordon.Device, a *cordon.Action) {
 	fresh, err := p.enforcer.Apply(p.ctx, a)
-	if err != nil || !fresh {
+	switch {
+	case err != nil:
+		p.summary.Failed++
+		return
+	case !fresh:
 		return
 	}
 	p.summary.Actions[a.Verb]++
@@ -248,7 +253,8 @@ func (p *pipeline) close() {
 		}
 		p.cfg.Sink.Device(p.wallDevice(d))
 	}
-	p.summary.Flows = p.flows.Stats()
+	p.summary.Flows, p.summary.Dialogues = p.flows.Stats(), p.dialogue.Stats()
+	p.summary.InForce = p.enforcer.InForce(p.now)
 	p.summary.Forgotten = p.devices.Evicted()
 	p.summary.ClockSteps = p.clock.Steps()
 }

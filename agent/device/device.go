@@ -145,7 +145,9 @@ func (t *Table) Home(a netip.Addr) bool {
 // first packet that it sends; being written to makes no device.
 func (t *Table) Ends(p *packet.Packet, now cordon.Time) cordon.Ends {
 	e := cordon.Ends{SrcHome: t.Home(p.Src), DstHome: t.Home(p.Dst)}
-	if hasStation(p) && !e.SrcHome && e.DstHome && p.Src.IsGlobalUnicast() {
+	// Which public IPv6 addresses are the home's own is not known before the router
+	// has said so: until then they prove nothing.
+	if hasStation(p) && !e.SrcHome && e.DstHome && p.Src.IsGlobalUnicast() && (p.Src.Is4() || t.advertised) {
 		t.markGateway(p.SrcMAC, now)
 	}
 	if e.SrcHome {

@@ -71,7 +71,7 @@ func (t *Table) hash(src, dst endpoint, proto uint8) uint64 {
 func (t *Table) ends(p *packet.Packet) cordon.Ends {
 	ends := t.cfg.Devices.Ends(p, t.now)
 	if !ends.SrcHome && ends.DstHome {
-		t.line.owed = 0
+		t.line.received()
 	}
 	return ends
 }

@@ -227,7 +227,9 @@ func (t *Table) account(p *packet.Packet, srcPort, dstPort uint16) {
 	} else {
 		f.In.Packets++
 		f.In.Bytes += uint64(p.IPLen)
-		t.line.received(f)
+		if f.Direction != cordon.Lateral {
+			t.line.received()
+		}
 	}
 	if f.Outcome != cordon.Answered || !e.settled || e.talk != talkOver || p.TCPFlags&(packet.FIN|packet.RST|packet.SYN) != 0 {
 		t.advance(i, p, fromDevice)

@@ -7,35 +7,61 @@ import (
 	"cordon/agent/packet"
 )
 
-// downAfter is how long the internet may owe an answer, with nothing at all
-// coming in, before the home's line counts as down (detection.md §A1, guards).
+// downAfter is how long the internet may owe answers, with nothing at all coming
+// in, before the home's line counts as down (detection.md §A1, guards).
 const downAfter = 3 * time.Second
+
+// maxOwed is how many devices that wait for an answer are remembered.
+const maxOwed = 4
 
 // line watches whether the home's line to the internet works. Silence alone says
 // nothing; only traffic that must be answered and is not does: data of a TCP
-// connection that was answered before, and contacts that DNS led to.
+// connection that was answered before, and contacts that DNS led to. A device's
+// own waiting says nothing about its own failures: a bot whose server is gone
+// waits too, and must not hide its scan by that.
 type line struct {
-	owed cordon.Time // since when an answer is owed; 0: none is
+	owed [maxOwed]waiting
+	n    int
+}
+
+// waiting is a device that is owed an answer.
+type waiting struct {
+	device *cordon.Device
+	since  cordon.Time
 }
 
 // sent notes a packet of a device towards the internet.
 func (l *line) sent(f *cordon.Flow, p *packet.Packet, now cordon.Time) {
-	if l.owed == 0 && f.Direction != cordon.Lateral &&
-		(f.Outcome == cordon.Answered && f.Proto == packet.ProtoTCP && p.PayloadLen > 0 ||
-			f.Outcome == cordon.Pending && f.Resolved) {
-		l.owed = now
+	if l.n == maxOwed || f.Direction == cordon.Lateral || !owes(f, p) {
+		return
 	}
+	for _, w := range l.owed[:l.n] {
+		if w.device == f.Device {
+			return
+		}
+	}
+	l.owed[l.n] = waiting{f.Device, now}
+	l.n++
 }
 
-// received notes a packet from the internet that belongs to a flow.
-func (l *line) received(f *cordon.Flow) {
-	if f.Direction != cordon.Lateral {
-		l.owed = 0
+// owes reports whether a packet of a device asks for an answer that must come.
+func owes(f *cordon.Flow, p *packet.Packet) bool {
+	if f.Outcome == cordon.Answered {
+		return f.Proto == packet.ProtoTCP && p.PayloadLen > 0
 	}
+	return f.Outcome == cordon.Pending && f.Resolved
 }
 
-// Down reports whether the home's line to the internet seems to be down: then
-// unanswered contacts say nothing about a device.
-func (t *Table) Down(now cordon.Time) bool {
-	return t.line.owed != 0 && now.Sub(t.line.owed) >= downAfter
+// received notes a packet from the internet.
+func (l *line) received() { l.n = 0 }
+
+// Down reports whether the home's line to the internet seems to be down, by what
+// other devices wait for: then unanswered contacts say nothing about this one.
+func (t *Table) Down(d *cordon.Device, now cordon.Time) bool {
+	for _, w := range t.line.owed[:t.line.n] {
+		if w.device != d && now.Sub(w.since) >= downAfter {
+			return true
+		}
+	}
+	return false
 }

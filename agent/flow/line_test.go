@@ -7,6 +7,9 @@ import (
 	"cordon/agent/packet"
 )
 
+// other is a device that waits for nothing itself.
+const other = "192.168.1.77"
+
 func TestLine(t *testing.T) {
 	data := tcp(camera, 4000, server, 443, ack, 1)
 	resolved := tcp(laptop, 5000, victim, 443, syn)
@@ -42,16 +45,16 @@ func TestLine(t *testing.T) {
 			r.at(10 * time.Second)
 			r.send(c.sent...)
 			r.at(12 * time.Second)
-			if r.Down(r.now) {
+			if r.Down(r.device(other), r.now) {
 				t.Error("down after two seconds")
 			}
 			r.send(c.then...)
 			r.at(20 * time.Second)
-			if got := r.Down(r.now); got != c.down {
+			if got := r.Down(r.device(other), r.now); got != c.down {
 				t.Errorf("down %v, want %v", got, c.down)
 			}
 			r.send(tcp(server, 443, camera, 4000, ack))
-			if r.Down(r.now) {
+			if r.Down(r.device(other), r.now) {
 				t.Error("still down after a packet came in")
 			}
 		})
@@ -67,7 +70,7 @@ func TestLineAfterResolvedTransfer(t *testing.T) {
 	r.send(tcp(server, 443, camera, 4000, ack, 1), tcp(camera, 4000, server, 443, ack))
 	r.send(udp(camera, 4000, server, 443, 1), udp(server, 443, camera, 4000, 1), udp(camera, 4000, server, 443, 1))
 	r.at(time.Minute)
-	if r.Down(r.now) {
+	if r.Down(r.device(other), r.now) {
 		t.Error("down after a transfer that ended well")
 	}
 }
@@ -79,8 +82,25 @@ func TestLineDuringAScan(t *testing.T) {
 		r.at(time.Duration(i) * time.Second)
 		r.flood(tcp(camera, 6000, victim, 23, syn), 100)
 		r.flood(udp(camera, 6000, victim, 23, 1), 100)
-		if r.Down(r.now) {
+		if r.Down(r.device(other), r.now) {
 			t.Fatalf("down after %d seconds of scanning", i)
 		}
+	}
+}
+
+// TestOwnWaitingIsNoOutage: a bot whose server is gone must not hide its scan by
+// waiting for it.
+func TestOwnWaitingIsNoOutage(t *testing.T) {
+	r := newRig(t, 64)
+	r.told[addr(server)] = true
+	r.send(tcp(camera, 4000, server, 443, syn))
+	r.at(2 * time.Second)
+	r.send(tcp(camera, 4000, server, 443, syn))
+	r.at(10 * time.Second)
+	if r.Down(r.device(camera), r.now) {
+		t.Error("down for the device that waits")
+	}
+	if !r.Down(r.device(laptop), r.now) {
+		t.Error("not down for another device")
 	}
 }

@@ -25,37 +25,15 @@ func (t *Table) open(p *packet.Packet, srcPort, dstPort uint16) {
 		t.stats.Unsought++
 		return
 	}
-	owner, direction, local := whose(ends, how)
-	if owner == nil {
+	device, direction, local := whose(ends, how)
+	if device == nil {
 		t.stats.Unowned++
 		return
 	}
-	o := t.owner(owner)
-	t.room(o)
-	i := t.free
+	i := t.enter(p, srcPort, dstPort, device, local)
 	e := &t.entries[i]
-	t.free = e.chain
-	*e = entry{used: true, proto: p.Proto, queued: t.now, reported: t.now}
-	if t.cfg.Talk == nil {
-		e.talk = talkOver
-	}
 	f := &e.flow
-	f.Device, f.Direction, f.Proto = owner, direction, p.Proto
-	f.Begin, f.Last, f.Midstream = t.now, t.now, how.midstream
-	if local {
-		f.Local, f.Peer, f.LocalPort, f.PeerPort = p.Src, p.Dst, srcPort, dstPort
-		f.Out = cordon.Count{Packets: 1, Bytes: uint64(p.IPLen)}
-	} else {
-		f.Local, f.Peer, f.LocalPort, f.PeerPort = p.Dst, p.Src, dstPort, srcPort
-		f.In = cordon.Count{Packets: 1, Bytes: uint64(p.IPLen)}
-	}
-	e.local, e.peer = endpointOf(f.Local, f.LocalPort), endpointOf(f.Peer, f.PeerPort)
-	if p.Any(packet.HasICMP | packet.HasICMPv6) {
-		f.PeerPort = 0 // an echo's identifier is no port
-	}
-	b := t.bucket(e)
-	e.chain, *b = *b, i
-	t.push(&o.unanswered, i)
+	f.Direction, f.Midstream = direction, how.midstream
 	if how.answered {
 		f.Outcome = cordon.Answered
 	} else {
@@ -68,6 +46,36 @@ func (t *Table) open(p *packet.Packet, srcPort, dstPort uint16) {
 	t.stats.Opened++
 	t.cfg.Event(cordon.FlowOpened, f)
 	t.listen(i, p, local == (direction != cordon.Inbound))
+}
+
+// enter makes room for a flow of a device and enters it with its first packet;
+// local means that the packet is the device's.
+func (t *Table) enter(p *packet.Packet, srcPort, dstPort uint16, d *cordon.Device, local bool) int32 {
+	o := t.owner(d)
+	t.room(o)
+	i := t.free
+	e := &t.entries[i]
+	t.free = e.chain
+	*e = entry{used: true, proto: p.Proto, queued: t.now, reported: t.now}
+	if t.cfg.Talk == nil {
+		e.talk = talkOver
+	}
+	f := &e.flow
+	f.Device, f.Proto, f.Begin, f.Last = d, p.Proto, t.now, t.now
+	first := cordon.Count{Packets: 1, Bytes: uint64(p.IPLen)}
+	if local {
+		f.Local, f.Peer, f.LocalPort, f.PeerPort, f.Out = p.Src, p.Dst, srcPort, dstPort, first
+	} else {
+		f.Local, f.Peer, f.LocalPort, f.PeerPort, f.In = p.Dst, p.Src, dstPort, srcPort, first
+	}
+	e.local, e.peer = endpointOf(f.Local, f.LocalPort), endpointOf(f.Peer, f.PeerPort)
+	if p.Any(packet.HasICMP | packet.HasICMPv6) {
+		f.PeerPort = 0 // an echo's identifier is no port
+	}
+	b := t.bucket(e)
+	e.chain, *b = *b, i
+	t.push(&o.unanswered, i)
+	return i
 }
 
 // describe fills in what the first packet tells about the flow.
@@ -100,7 +108,7 @@ func begins(p *packet.Packet, srcPort, dstPort uint16, ends cordon.Ends) (how op
 		switch flags := p.TCPFlags & (packet.SYN | packet.ACK | packet.RST); {
 		case flags&packet.RST != 0:
 			return opening{}, false
-		case flags == packet.SYN:
+		case flags == packet.SYN, flags == 0: // without ACK it is in no connection: a FIN or NULL scan
 			return opening{bySrc: true}, true
 		case flags&packet.SYN != 0: // SYN-ACK: only from a device is it one we missed the SYN of
 			return opening{midstream: true, answered: true}, ends.Src != nil
@@ -109,7 +117,7 @@ func begins(p *packet.Packet, srcPort, dstPort uint16, ends cordon.Ends) (how op
 		}
 	case isEchoReply(p):
 		return opening{}, false
-	case p.Has(packet.HasUDP) && srcPort < 1024 && dstPort >= 1024:
+	case p.Has(packet.HasUDP) && srcPort < 1024 && dstPort >= 1024 && (!ends.SrcHome || ends.DstHome):
 		return opening{midstream: true, answered: true}, ends.Src != nil
 	default:
 		return opening{bySrc: true}, true

@@ -5,8 +5,9 @@
 // device is infected, a time line and plain sentences. There are two ways to a
 // level, kept apart (detection.md §A5, "Decision"). A confirmed detection has an
 // error bound of its own kind, small enough for a scoped, reversible action or
-// for a message. Cutting the whole device off takes more: the evidence of
-// several families, added as log-odds.
+// for a message. Cutting the whole device off takes more: log-odds of 0.99, which
+// Mirai's unmistakable scan reaches alone and every other kind only together with
+// other families.
 package incident
 
 import (
@@ -51,8 +52,6 @@ type Decision struct {
 	Incident *cordon.Incident
 	// Level is what the detection's own error bound allows by itself.
 	Level cordon.Level
-	// Raised means that the incident reached a higher level with it.
-	Raised bool
 	// Quarantine means that the evidence of all families together suffices to
 	// cut the device off, if its class allows that.
 	Quarantine bool
@@ -109,7 +108,7 @@ func (b *Book) Add(d *cordon.Detection) Decision {
 	}
 	c.weigh(d)
 	dec := Decision{Incident: &c.Incident, Level: alone(d), Quarantine: c.Odds >= QuarantineOdds}
-	dec.Raised = c.raise(max(dec.Level, c.fused()), d.At)
+	c.raise(max(dec.Level, c.fused()), d.At)
 	c.tell(cordon.Moment{At: d.At, Level: dec.Level, Kind: d.Kind, Technique: d.Kind.Technique(), Text: d.Sentence, Ref: d.ID})
 	c.Story = c.story()
 	dec.Chain = c.chain.add(d)
@@ -211,13 +210,11 @@ func (c *casefile) fused() cordon.Level {
 	return cordon.Watch
 }
 
-func (c *casefile) raise(l cordon.Level, at cordon.Time) bool {
-	if l <= c.Level {
-		return false
+func (c *casefile) raise(l cordon.Level, at cordon.Time) {
+	if l > c.Level {
+		c.Level = l
+		c.Raised = append(c.Raised, cordon.Raise{Level: l, At: at})
 	}
-	c.Level = l
-	c.Raised = append(c.Raised, cordon.Raise{Level: l, At: at})
-	return true
 }
 
 // tell adds a line to the time line, or counts it with the line that already

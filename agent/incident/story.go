@@ -82,6 +82,9 @@ func part(t cordon.Target) string {
 	if len(t.Ports) > 0 {
 		s = append(s, fmt.Sprintf("%s (port %s)", cordon.ClassOfPort(t.Ports[0]).Name, list(t.Ports)))
 	}
+	if t.LocalPort != 0 {
+		s = append(s, fmt.Sprintf("strangers from its port %d", t.LocalPort))
+	}
 	if t.Peer.IsValid() {
 		s = append(s, t.Peer.String())
 	}

@@ -58,11 +58,12 @@ type (
 		Expires  cordon.Time `json:"expires"`
 	}
 	jsonEntity struct {
-		Device   string   `json:"device"`
-		Protocol uint8    `json:"protocol,omitempty"`
-		Ports    []uint16 `json:"ports,omitempty"`
-		Peer     string   `json:"peer,omitempty"`
-		Name     string   `json:"name,omitempty"`
+		Device    string   `json:"device"`
+		Protocol  uint8    `json:"protocol,omitempty"`
+		Ports     []uint16 `json:"ports,omitempty"`
+		LocalPort uint16   `json:"local_port,omitempty"`
+		Peer      string   `json:"peer,omitempty"`
+		Name      string   `json:"name,omitempty"`
 	}
 	jsonIncident struct {
 		Type     string          `json:"type"`
@@ -96,6 +97,10 @@ type (
 		Evicted    uint64                 `json:"flows_evicted"`
 		Unowned    uint64                 `json:"packets_of_no_device"`
 		Unsought   uint64                 `json:"answers_to_nothing"`
+		Dialogues  uint64                 `json:"dialogues"`
+		Dropped    uint64                 `json:"dialogues_dropped"`
+		InForce    int                    `json:"actions_in_force"`
+		Failed     uint64                 `json:"actions_failed"`
 		Detections map[cordon.Kind]uint64 `json:"detections"`
 		Incidents  map[string]uint64      `json:"incidents"`
 		Actions    map[cordon.Verb]uint64 `json:"actions"`
@@ -140,7 +145,7 @@ func (r *jsonReport) Detection(d *cordon.Detection) {
 }
 
 func (r *jsonReport) Action(a *cordon.Action) {
-	e := jsonEntity{Device: a.Entity.Device, Protocol: a.Entity.Target.Proto, Ports: a.Entity.Target.Ports, Name: a.Entity.Target.Name}
+	e := jsonEntity{Device: a.Entity.Device, Protocol: a.Entity.Target.Proto, Ports: a.Entity.Target.Ports, LocalPort: a.Entity.Target.LocalPort, Name: a.Entity.Target.Name}
 	if p := a.Entity.Target.Peer; p.IsValid() {
 		e.Peer = p.String()
 	}
@@ -163,6 +168,8 @@ func (r *jsonReport) Finish(s agent.Summary) error {
 	r.write(jsonSummary{Type: "summary", At: s.Last, First: s.First, Last: s.Last, Frames: s.Frames, Bytes: s.Bytes,
 		Unreadable: s.Unreadable, ClockSteps: s.ClockSteps, Devices: s.Devices, Forgotten: s.Forgotten,
 		Flows: s.Flows.Opened, Evicted: s.Flows.Evicted, Unowned: s.Flows.Unowned, Unsought: s.Flows.Unsought,
+		Dialogues: s.Dialogues.Conversations, Dropped: s.Dialogues.Evicted + s.Dialogues.Unpaged + s.Dialogues.Unseated,
+		InForce: s.InForce, Failed: s.Failed,
 		Detections: s.Detections, Incidents: incidents, Actions: s.Actions})
 	if r.err != nil {
 		return r.err

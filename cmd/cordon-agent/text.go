@@ -189,6 +189,9 @@ func entity(e cordon.Entity) string {
 		}
 		s += " to port " + strings.Join(ports, ", ")
 	}
+	if e.Target.LocalPort != 0 {
+		s += " from its port " + strconv.Itoa(int(e.Target.LocalPort))
+	}
 	if e.Target.Peer.IsValid() {
 		s += " to " + e.Target.Peer.String()
 	}
@@ -208,6 +211,9 @@ func (r *textReport) printCounts(w io.Writer, s agent.Summary) {
 		if n := s.Detections[k]; n > 0 {
 			fmt.Fprintf(w, "  %s: %d\n", k, n)
 		}
+	}
+	if s.Failed > 0 {
+		fmt.Fprintf(w, "  %d actions found no room: too many are in force\n", s.Failed)
 	}
 	if s.Flows.Unsought > 0 {
 		fmt.Fprintf(w, "  answers to nothing the home asked: %d (backscatter or a cut capture)\n", s.Flows.Unsought)

@@ -22,5 +22,5 @@ func (b *Leaky) Add(now int64, capacity int, leak time.Duration) (over bool) {
 	return false
 }
 
-// Empty empties the bucket.
-func (b *Leaky) Empty() { b.level = 0 }
+// Take takes n events out again.
+func (b *Leaky) Take(n int) { b.level = max(0, b.level-float64(n)) }

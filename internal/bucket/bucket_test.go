@@ -32,8 +32,14 @@ func TestLeaky(t *testing.T) {
 	for range 5 {
 		b.Add(0, 5, time.Second)
 	}
-	b.Empty()
-	if b.Add(0, 5, time.Second) {
-		t.Error("an emptied bucket overflows")
+	b.Take(2)
+	if b.Add(0, 5, time.Second) || b.Add(0, 5, time.Second) || !b.Add(0, 5, time.Second) {
+		t.Error("two taken out do not make room for two")
+	}
+	b.Take(100)
+	for range 5 {
+		if b.Add(0, 5, time.Second) {
+			t.Error("an emptied bucket overflows")
+		}
 	}
 }

@@ -70,6 +70,24 @@ func (s *Distinct) AddKey(key uint64, now int64, d time.Duration) bool {
 	return true
 }
 
+// Remove takes back the last event about a key, and reports whether there was one.
+func (s *Distinct) Remove(key uint64) bool {
+	for i := 1; i <= s.n; i++ {
+		at := (s.next + Max - i) % Max
+		if s.keys[at] != key {
+			continue
+		}
+		for ; i > 1; i-- { // the later ones close up
+			later := (at + 1) % Max
+			s.keys[at], s.times[at] = s.keys[later], s.times[later]
+			at = later
+		}
+		s.Undo()
+		return true
+	}
+	return false
+}
+
 // AddrKey folds an address into a key. A collision makes two addresses one,
 // which hides an event and never invents one.
 func AddrKey(a netip.Addr) uint64 {

@@ -44,6 +44,22 @@ func TestRecentForgetsTheOldest(t *testing.T) {
 	}
 }
 
+func TestRemove(t *testing.T) {
+	var s Distinct
+	for i := range 5 {
+		s.AddKey(uint64(10+i), int64(i), time.Minute)
+	}
+	if !s.Remove(12) || s.Remove(12) || s.Remove(99) {
+		t.Error("removed what is not there, or not what is")
+	}
+	if s.Reached(5, 4, time.Minute) || !s.Reached(4, 4, time.Minute) || s.Since(2) != 3 || s.Since(3) != 1 {
+		t.Errorf("after 12 was removed: %d left, the last two since %d, three since %d", s.n, s.Since(2), s.Since(3))
+	}
+	if s.AddKey(14, 5, time.Minute) || !s.AddKey(12, 5, time.Minute) {
+		t.Error("14 is forgotten, or 12 is not")
+	}
+}
+
 func TestDistinct(t *testing.T) {
 	var s Distinct
 	for i := range 20 {

@@ -13,11 +13,11 @@ func About() []cordon.About {
 	return []cordon.About{{
 		Kind:       cordon.BruteforceOutbound,
 		Sees:       "Log-ins by telnet, SSH, FTP and HTTP basic, recognised by what is said, on any port. Never what was typed.",
-		Judges:     "Attempts fill two leaky buckets per device and service, a success empties them; an overflow, or attempts at several strangers, is guessing. It may notify alone; against one neighbour at home it is a sign.",
+		Judges:     "Attempts fill two leaky buckets per device and service, a connection that gets in takes its attempts back; an overflow, or several strangers that refuse, is guessing. It may notify alone; against one or two neighbours at home it is a sign.",
 		Parameters: parameters,
 		FalseAlarms: []string{
 			"A person who mistypes: two or three attempts, then a success.",
-			"A recorder with its camera's old password: one host at home, so only a sign.",
+			"A recorder with its cameras' old passwords: one or two hosts at home, so only a sign.",
 			"A browser that repeats a wrong password for every picture: a connection counts three attempts at most.",
 		},
 		Inputs: "Packets with payload.",

@@ -3,11 +3,13 @@
 //
 // A person mistypes a password two or three times and then gets in, or gives up.
 // A guesser goes on, against one host or against many. Attempts go into leaky
-// buckets, a fast and a slow one, and a successful log-in empties them; when one
-// overflows, somebody is guessing. What was typed is never looked at.
+// buckets, a fast and a slow one; a connection that gets in takes its attempts
+// back. When a bucket overflows, somebody is guessing. What was typed is never
+// looked at.
 package bruteforce
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
@@ -33,12 +35,16 @@ type Config struct {
 	Report func(cordon.Detection)
 }
 
-// maxServices is how many services are watched per device and direction.
-const maxServices = 4
-
-// maxPerFlow bounds the attempts that one HTTP connection counts: a browser
-// repeats a wrong password for every picture of a page.
-const maxPerFlow = 3
+const (
+	// maxServices is how many services are watched per device and direction.
+	maxServices = 4
+	// maxFlows is how many connections' attempts can be taken back or counted at
+	// a time.
+	maxFlows = 8
+	// maxPerPage bounds the attempts that one HTTP connection counts: a browser
+	// repeats a wrong password for every picture of a page.
+	maxPerPage = 3
+)
 
 // Detector judges both kinds.
 type Detector struct {
@@ -55,34 +61,30 @@ type guessing struct {
 	service    string
 	fast, slow bucket.Leaky
 	hosts      window.Distinct
-	attempts   uint64
+	attempts   int // that did not get in, since the guessing began
 	since      cordon.Time
 	last       cordon.Time
 	told       cordon.Time
-	port       uint16 // the local port of the flow counted last
-	perFlow    int
-	peer       netip.Addr
-	many       bool // more than one host
+	flows      [maxFlows]attempted
+}
+
+// attempted is the attempts of one connection.
+type attempted struct {
+	peer netip.AddrPort
+	port uint16 // the device's
+	n    int
+	last cordon.Time
 }
 
 // New returns a Detector.
 func New(cfg Config) *Detector {
-	for _, f := range []struct {
-		v *int
-		d int
-	}{{&cfg.Fast, 5}, {&cfg.Slow, 10}, {&cfg.Hosts, 3}} {
-		if *f.v == 0 {
-			*f.v = f.d
-		}
-	}
-	for _, f := range []struct {
-		v *time.Duration
-		d time.Duration
-	}{{&cfg.FastLeak, 10 * time.Second}, {&cfg.SlowLeak, time.Minute}, {&cfg.Window, time.Minute}, {&cfg.Renew, 10 * time.Minute}} {
-		if *f.v == 0 {
-			*f.v = f.d
-		}
-	}
+	cfg.Fast = cmp.Or(cfg.Fast, 5)
+	cfg.Slow = cmp.Or(cfg.Slow, 10)
+	cfg.FastLeak = cmp.Or(cfg.FastLeak, 10*time.Second)
+	cfg.SlowLeak = cmp.Or(cfg.SlowLeak, time.Minute)
+	cfg.Hosts = min(cmp.Or(cfg.Hosts, 3), window.Max)
+	cfg.Window = cmp.Or(cfg.Window, time.Minute)
+	cfg.Renew = cmp.Or(cfg.Renew, 10*time.Minute)
 	return &Detector{cfg: cfg}
 }
 
@@ -100,8 +102,7 @@ func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
 	g := find(all, string(o.Service), now)
 	switch o.Login {
 	case cordon.LoginSucceeded:
-		g.fast.Empty()
-		g.slow.Empty()
+		g.succeeded(f, now)
 	case cordon.LoginTried:
 		d.tried(g, f, now)
 	case cordon.LoginRefused:
@@ -125,20 +126,46 @@ func find(all *[maxServices]guessing, service string, now cordon.Time) *guessing
 	return oldest
 }
 
-func (d *Detector) tried(g *guessing, f *cordon.Flow, now cordon.Time) {
-	if f.LocalPort != g.port || f.Peer != g.peer {
-		g.perFlow = 0
+// of returns the attempts of a connection, taking the place of the one that
+// tried longest ago when it is new.
+func (g *guessing) of(f *cordon.Flow, now cordon.Time) *attempted {
+	peer := netip.AddrPortFrom(f.Peer, f.PeerPort)
+	oldest := &g.flows[0]
+	for i := range g.flows {
+		a := &g.flows[i]
+		if a.peer == peer && a.port == f.LocalPort {
+			return a
+		}
+		if a.last < oldest.last {
+			oldest = a
+		}
 	}
-	g.perFlow++
-	if g.service == "http" && g.perFlow > maxPerFlow {
+	*oldest = attempted{peer: peer, port: f.LocalPort, last: now}
+	return oldest
+}
+
+// succeeded takes back the attempts of a connection that got in. Those of others
+// stay: a server that lets a guesser in must not vouch for him elsewhere.
+func (g *guessing) succeeded(f *cordon.Flow, now cordon.Time) {
+	a := g.of(f, now)
+	g.fast.Take(a.n)
+	g.slow.Take(a.n)
+	g.attempts = max(0, g.attempts-a.n)
+	a.n = 0
+}
+
+func (d *Detector) tried(g *guessing, f *cordon.Flow, now cordon.Time) {
+	a := g.of(f, now)
+	if g.service == "http" && a.n >= maxPerPage {
 		return
 	}
-	if now.Sub(g.last) > 2*d.cfg.Renew || g.attempts == 0 {
-		g.attempts, g.since, g.told, g.many = 0, f.Begin, 0, false
+	a.n++
+	a.last = now
+	if g.attempts == 0 || now.Sub(g.last) > 2*d.cfg.Renew {
+		g.attempts, g.since, g.told = 0, f.Begin, 0
 	}
-	g.many = g.many || g.attempts > 0 && f.Peer != g.peer
 	g.attempts++
-	g.last, g.port, g.peer = now, f.LocalPort, f.Peer
+	g.last = now
 	fast := g.fast.Add(int64(now), d.cfg.Fast, d.cfg.FastLeak)
 	slow := g.slow.Add(int64(now), d.cfg.Slow, d.cfg.SlowLeak)
 	if fast || slow {
@@ -160,9 +187,13 @@ func (d *Detector) refused(g *guessing, f *cordon.Flow, now cordon.Time) {
 // host counts the far sides of attempts.
 func (d *Detector) host(g *guessing, f *cordon.Flow, now cordon.Time) {
 	g.hosts.AddKey(window.AddrKey(f.Peer), int64(now), d.cfg.Window)
-	if g.hosts.Reached(d.cfg.Hosts, int64(now), d.cfg.Window) {
+	if d.several(g, now) {
 		d.tell(g, f, now)
 	}
+}
+
+func (d *Detector) several(g *guessing, now cordon.Time) bool {
+	return g.hosts.Reached(d.cfg.Hosts, int64(now), d.cfg.Window)
 }
 
 func (d *Detector) tell(g *guessing, f *cordon.Flow, now cordon.Time) {
@@ -195,9 +226,9 @@ func (d *Detector) detection(g *guessing, f *cordon.Flow, now cordon.Time) cordo
 		whom = "another device of the home"
 	}
 	det.Kind = cordon.BruteforceOutbound
-	// A recorder that keeps trying its camera's old password looks the same, so
-	// one host at home is only a sign.
-	det.Confirmed = f.Direction == cordon.Outbound || g.many
+	// A recorder that keeps trying its cameras' old passwords looks the same, so
+	// at home it takes several hosts.
+	det.Confirmed = f.Direction == cordon.Outbound || d.several(g, now)
 	det.Sentence = fmt.Sprintf("It tried %d times within %s to log in to %s (%s), without success.", g.attempts, span, whom, g.service)
 	det.Target = cordon.Target{Proto: f.Proto, Ports: []uint16{f.PeerPort}}
 	return det

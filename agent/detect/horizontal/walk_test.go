@@ -32,7 +32,7 @@ type walker struct {
 
 func newWalker(t *testing.T, class cordon.Class) *walker {
 	w := &walker{t: t, device: &cordon.Device{ID: "d", Generation: 1, Class: class}, now: cordon.Time(1e18)}
-	w.d = horizontal.New(horizontal.Config{Down: func(cordon.Time) bool { return w.down },
+	w.d = horizontal.New(horizontal.Config{Down: func(*cordon.Device, cordon.Time) bool { return w.down },
 		Report: func(d cordon.Detection) { w.got = append(w.got, d) }})
 	return w
 }
@@ -100,8 +100,15 @@ func TestWalk(t *testing.T) {
 			w.make(500, answered, time.Second)
 			w.make(12, silent, fast)
 		}, "scan"},
-		{"many hosts in seconds, all answering", cordon.IoT, func(w *walker) { w.make(15, answered, 100*time.Millisecond) }, "scan"},
-		{"the same from a person's computer is a sign", cordon.Personal, func(w *walker) { w.make(15, answered, 100*time.Millisecond) }, "sign"},
+		{"many hosts in seconds, all answering, are a sign only", cordon.IoT, func(w *walker) { w.make(40, answered, 100*time.Millisecond) }, "sign"},
+		{"a scan between contacts to other ports", cordon.IoT, func(w *walker) {
+			for p := range uint16(12) {
+				w.make(1, silent, fast)
+				for q := range uint16(40) {
+					w.make(1, contact{port: 20000 + 100*p + q}, fast)
+				}
+			}
+		}, "scan"},
 		{"people's computers scan telnet no more than things do", cordon.Personal, func(w *walker) { w.make(12, silent, time.Second) }, "scan"},
 		{"attempts again at the same hosts", cordon.IoT, func(w *walker) { w.make(50, contact{port: 23, again: true}, fast) }, "nothing"},
 		{"hosts that DNS led to", cordon.IoT, func(w *walker) { w.make(50, contact{port: 23, resolved: true}, fast) }, "nothing"},
@@ -125,8 +132,17 @@ func TestWalk(t *testing.T) {
 
 		{"web attempts wait for their failure", cordon.IoT, func(w *walker) { w.make(50, contact{port: 8080}, fast) }, "nothing"},
 		{"web failures of a thing", cordon.IoT, func(w *walker) { w.make(12, contact{port: 8080, outcome: cordon.Silent}, fast) }, "scan"},
-		{"web failures of who knows what", cordon.Unknown, func(w *walker) { w.make(23, contact{port: 443, outcome: cordon.Silent}, fast) }, "sign"},
-		{"very many of them", cordon.Unknown, func(w *walker) { w.make(24, contact{port: 443, outcome: cordon.Silent}, fast) }, "scan"},
+		{"web failures of who knows what", cordon.Unknown, func(w *walker) { w.make(500, contact{port: 443, outcome: cordon.Silent}, fast) }, "sign"},
+		{"a page of which every second attempt goes nowhere, answers first", cordon.Unknown, func(w *walker) {
+			w.make(30, contact{port: 443, outcome: cordon.Answered}, fast)
+			w.now = w.now.Add(3 * time.Second)
+			w.make(30, contact{port: 443, outcome: cordon.Silent}, fast)
+		}, "nothing"},
+		{"answers of long ago are no credit", cordon.IoT, func(w *walker) {
+			w.make(30, contact{port: 443, outcome: cordon.Answered}, fast)
+			w.now = w.now.Add(time.Minute)
+			w.make(12, contact{port: 443, outcome: cordon.Silent}, fast)
+		}, "scan"},
 		{"web failures of a person's computer", cordon.Personal, func(w *walker) { w.make(500, contact{port: 443, outcome: cordon.Silent}, fast) }, "sign"},
 		{"restored tabs, half of them dead", cordon.Personal, func(w *walker) {
 			for range 30 {

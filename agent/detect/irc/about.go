@@ -7,13 +7,14 @@ func About() []cordon.About {
 	return []cordon.About{{
 		Kind:   cordon.C2IRC,
 		Sees:   "IRC on any port: who joins a channel, and lines that begin as orders to a bot do.",
-		Judges: "A thing that joins a channel is a first sign; once it is given orders it is confirmed and acts alone. A person's computer is never more than a sign.",
+		Judges: "A thing that joins a channel on a server that no name led to is a first sign; once it is given orders there it is confirmed and acts alone. Any other device is never more than a sign.",
 		Parameters: []cordon.Parameter{
+			{Name: "Orders", Default: "2 lines", Meaning: "that confirm"},
 			{Name: "Renew", Default: "1 h", Meaning: "how often it is told again"},
 		},
-		FalseAlarms: []string{"A hobbyist's bot on a small computer that obeys channel commands. It is a bot; its owner may say so."},
+		FalseAlarms: []string{"People who chat and ask channel programs for help: they find the server by its name, and use computers."},
 		Inputs:      "Packets with payload, not encrypted.",
 		Bound:       "No false alarm on the benign captures of docs/evaluation.md nor on the synthetic twins.",
-		Delay:       "The first order.",
+		Delay:       "The second order.",
 	}}
 }

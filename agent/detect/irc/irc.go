@@ -6,6 +6,7 @@
 package irc
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 
 // Config configures a Detector. Zero fields take the defaults.
 type Config struct {
+	// Orders is how many lines that order a bot confirm; default 2. One may be
+	// somebody who asks another program for help.
+	Orders int
 	Renew  time.Duration // how often it is told again; default 1 h
 	Report func(cordon.Detection)
 }
@@ -41,9 +45,8 @@ type room struct {
 
 // New returns a Detector.
 func New(cfg Config) *Detector {
-	if cfg.Renew == 0 {
-		cfg.Renew = time.Hour
-	}
+	cfg.Orders = cmp.Or(cfg.Orders, 2)
+	cfg.Renew = cmp.Or(cfg.Renew, time.Hour)
 	return &Detector{cfg: cfg}
 }
 
@@ -80,15 +83,16 @@ func find(rooms *[maxRooms]room, server netip.AddrPort, now cordon.Time) *room {
 	return oldest
 }
 
-// judge tells a first sign when a thing joins a channel, and a bot once it is
-// given orders there. A person's computer is never more than a sign.
+// judge tells a first sign when a thing joins a channel of a server that no name
+// led to, and a bot once it is given orders there. What is no thing is never more
+// than a sign.
 func (d *Detector) judge(r *room, f *cordon.Flow, now cordon.Time) {
 	level := 0
 	switch {
 	case !r.joined:
-	case r.commands > 0 && f.Device.Class != cordon.Personal:
+	case r.commands >= d.cfg.Orders && f.Device.Class == cordon.IoT && !f.Resolved:
 		level = 2
-	case r.commands > 0, f.Device.Class == cordon.IoT:
+	case !f.Resolved && (r.commands >= d.cfg.Orders || f.Device.Class == cordon.IoT):
 		level = 1
 	}
 	if level == 0 || level < r.level || level == r.level && now.Sub(r.told) < d.cfg.Renew {
@@ -104,7 +108,7 @@ func (d *Detector) judge(r *room, f *cordon.Flow, now cordon.Time) {
 		Subject: r.server.String(),
 		Target:  cordon.Target{Proto: f.Proto, Peer: f.Peer, Ports: []uint16{f.PeerPort}},
 		Evidence: []cordon.Evidence{
-			{Name: "lines that order a bot", Value: float64(r.commands), Threshold: 1, Unit: "lines"},
+			{Name: "lines that order a bot", Value: float64(r.commands), Threshold: float64(d.cfg.Orders), Unit: "lines"},
 		},
 		Samples: []string{r.server.String()},
 	})

@@ -10,11 +10,13 @@ package keepalive
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
 
 	"cordon"
+	"cordon/internal/slots"
 )
 
 // Config configures a Detector. Zero fields take the defaults.
@@ -27,8 +29,8 @@ type Config struct {
 	Report             func(cordon.Detection)
 }
 
-// maxSessions bounds the flows that are watched.
-const maxSessions = 128
+// maxSessions bounds the flows that are watched per device.
+const maxSessions = 4
 
 // echoWithin is how soon the server answers a beat.
 const echoWithin = 10 * time.Second
@@ -40,13 +42,12 @@ var (
 
 // Detector judges c2.keepalive.
 type Detector struct {
-	cfg      Config
-	sessions [maxSessions]session
+	cfg   Config
+	state slots.Table[[maxSessions]session]
 }
 
-// key identifies a flow.
+// key identifies a flow of a device.
 type key struct {
-	device    string
 	peer      netip.AddrPort
 	localPort uint16
 }
@@ -65,20 +66,11 @@ type session struct {
 
 // New returns a Detector.
 func New(cfg Config) *Detector {
-	if cfg.Greeted == 0 {
-		cfg.Greeted = 2
-	}
-	if cfg.Ungreeted == 0 {
-		cfg.Ungreeted = 3
-	}
-	for _, f := range []struct {
-		v *time.Duration
-		d time.Duration
-	}{{&cfg.Period, time.Minute}, {&cfg.Spread, 3 * time.Second}, {&cfg.Renew, time.Hour}} {
-		if *f.v == 0 {
-			*f.v = f.d
-		}
-	}
+	cfg.Greeted = cmp.Or(cfg.Greeted, 2)
+	cfg.Ungreeted = cmp.Or(cfg.Ungreeted, 3)
+	cfg.Period = cmp.Or(cfg.Period, time.Minute)
+	cfg.Spread = cmp.Or(cfg.Spread, 3*time.Second)
+	cfg.Renew = cmp.Or(cfg.Renew, time.Hour)
 	return &Detector{cfg: cfg}
 }
 
@@ -127,10 +119,11 @@ func (d *Detector) beat(s *session, now cordon.Time) {
 // find returns the session of a flow, taking the one used longest ago when it is
 // new.
 func (d *Detector) find(f *cordon.Flow, now cordon.Time) *session {
-	k := key{f.Device.ID, netip.AddrPortFrom(f.Peer, f.PeerPort), f.LocalPort}
-	oldest := &d.sessions[0]
-	for i := range d.sessions {
-		s := &d.sessions[i]
+	k := key{netip.AddrPortFrom(f.Peer, f.PeerPort), f.LocalPort}
+	sessions := d.state.Get(f.Device.Slot, f.Device.Generation)
+	oldest := &sessions[0]
+	for i := range sessions {
+		s := &sessions[i]
 		if s.key == k {
 			s.used = now
 			return s

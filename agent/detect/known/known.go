@@ -8,6 +8,7 @@
 package known
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
@@ -43,9 +44,7 @@ type told struct{ window.Distinct }
 
 // New returns a Detector.
 func New(cfg Config) *Detector {
-	if cfg.Renew == 0 {
-		cfg.Renew = time.Hour
-	}
+	cfg.Renew = cmp.Or(cfg.Renew, time.Hour)
 	return &Detector{cfg: cfg}
 }
 

@@ -11,7 +11,7 @@ func About() []cordon.About {
 		Parameters: []cordon.Parameter{
 			{Name: "ARP", Default: "20 neighbours", Meaning: "asked for by ARP or NDP"},
 			{Name: "Ping", Default: "10 neighbours", Meaning: "pinged"},
-			{Name: "Tried", Default: "4 neighbours", Meaning: "that one probed service was tried at in vain"},
+			{Name: "Tried", Default: "4 neighbours", Meaning: "that probed services were tried at in vain"},
 			{Name: "Window", Default: "60 s", Meaning: "for each of them"},
 			{Name: "Renew", Default: "30 min", Meaning: "how often it is told again"},
 		},

@@ -8,10 +8,12 @@
 package lateral
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
 	"cordon"
+	"cordon/agent/packet"
 	"cordon/internal/slots"
 	"cordon/internal/window"
 )
@@ -20,7 +22,7 @@ import (
 type Config struct {
 	ARP    int           // neighbours asked for by ARP or NDP; default 20
 	Ping   int           // neighbours pinged; default 10
-	Tried  int           // neighbours that one probed service was tried at in vain; default 4
+	Tried  int           // neighbours that probed services were tried at in vain; default 4
 	Window time.Duration // within which; default 60 s
 	Renew  time.Duration // how often a scan that goes on is told again; default 30 min
 	Report func(cordon.Detection)
@@ -41,30 +43,13 @@ type sweep struct {
 	told cordon.Time
 }
 
-// IANA protocol numbers.
-const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoICMPv6 = 58
-)
-
 // New returns a Detector.
 func New(cfg Config) *Detector {
-	for _, f := range []struct {
-		v *int
-		d int
-	}{{&cfg.ARP, 20}, {&cfg.Ping, 10}, {&cfg.Tried, 4}} {
-		if *f.v == 0 {
-			*f.v = f.d
-		}
-		*f.v = min(*f.v, window.Max)
-	}
-	if cfg.Window == 0 {
-		cfg.Window = time.Minute
-	}
-	if cfg.Renew == 0 {
-		cfg.Renew = 30 * time.Minute
-	}
+	cfg.ARP = min(cmp.Or(cfg.ARP, 20), window.Max)
+	cfg.Ping = min(cmp.Or(cfg.Ping, 10), window.Max)
+	cfg.Tried = min(cmp.Or(cfg.Tried, 4), window.Max)
+	cfg.Window = cmp.Or(cfg.Window, time.Minute)
+	cfg.Renew = cmp.Or(cfg.Renew, 30*time.Minute)
 	return &Detector{cfg: cfg}
 }
 
@@ -86,14 +71,14 @@ func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
 	}
 	s := d.state.Get(f.Device.Slot, f.Device.Generation)
 	switch {
-	case (f.Proto == protoICMP || f.Proto == protoICMPv6) && ev == cordon.FlowOpened:
+	case (f.Proto == packet.ProtoICMP || f.Proto == packet.ProtoICMPv6) && ev == cordon.FlowOpened:
 		d.step(&s.pinged, d.cfg.Ping, window.AddrKey(f.Peer), now, judgement{
 			device: f.Device, what: "pinged", evidence: "neighbours pinged", target: cordon.Target{Proto: f.Proto}})
-	case f.Proto == protoTCP && cordon.ProbePort(f.PeerPort) && !f.Resolved &&
+	case f.Proto == packet.ProtoTCP && cordon.ProbePort(f.PeerPort) && !f.Resolved &&
 		(ev == cordon.FlowRefused || ev == cordon.FlowSilent):
 		d.step(&s.tried, d.cfg.Tried, window.AddrKey(f.Peer), now, judgement{
-			device: f.Device, what: "tried a door of", port: f.PeerPort,
-			evidence: "neighbours that did not let it in", target: cordon.Target{Proto: protoTCP}})
+			device: f.Device, what: "tried the doors of",
+			evidence: "neighbours that did not let it in", target: cordon.Target{Proto: packet.ProtoTCP}})
 	}
 }
 
@@ -102,7 +87,6 @@ type judgement struct {
 	device         *cordon.Device
 	what, evidence string
 	target         cordon.Target
-	port           uint16 // of the service tried, 0 for none
 }
 
 func (d *Detector) step(s *sweep, threshold int, key uint64, now cordon.Time, j judgement) {
@@ -112,11 +96,6 @@ func (d *Detector) step(s *sweep, threshold int, key uint64, now cordon.Time, j 
 	}
 	s.told = now
 	since := cordon.Time(s.Since(threshold))
-	if j.port != 0 {
-		class := cordon.ClassOfPort(j.port)
-		j.what = fmt.Sprintf("tried the %s door of", class.Name)
-		j.target.Ports = class.Ports
-	}
 	d.cfg.Report(cordon.Detection{
 		Kind: cordon.ScanLateral, Device: j.device, At: now, Since: since, Confirmed: true,
 		Sentence: fmt.Sprintf("It %s %d neighbours at home within %s.", j.what, threshold, cordon.Span(now.Sub(since))),

@@ -10,6 +10,7 @@
 package mirai
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/agent/packet"
 	"cordon/internal/slots"
 	"cordon/internal/window"
 )
@@ -45,23 +47,14 @@ type state struct {
 	samples []string
 }
 
-// protoTCP is TCP's IANA protocol number.
-const protoTCP = 6
-
 // maxSamples is how many destinations a detection names for a person to check.
 const maxSamples = 5
 
 // New returns a Detector.
 func New(cfg Config) *Detector {
-	if cfg.Hits == 0 {
-		cfg.Hits = 2
-	}
-	if cfg.Window == 0 {
-		cfg.Window = time.Minute
-	}
-	if cfg.Renew == 0 {
-		cfg.Renew = 10 * time.Minute
-	}
+	cfg.Hits = cmp.Or(cfg.Hits, 2)
+	cfg.Window = cmp.Or(cfg.Window, time.Minute)
+	cfg.Renew = cmp.Or(cfg.Renew, 10*time.Minute)
 	return &Detector{cfg: cfg}
 }
 
@@ -94,7 +87,7 @@ func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
 
 // marked reports whether a flow began with a SYN that Mirai's scanner wrote.
 func marked(f *cordon.Flow) bool {
-	if f.Proto != protoTCP || !f.Bare || f.Midstream || f.Direction == cordon.Inbound || !f.Peer.Is4() {
+	if f.Proto != packet.ProtoTCP || !f.Bare || f.Midstream || f.Direction == cordon.Inbound || !f.Peer.Is4() {
 		return false
 	}
 	a := f.Peer.As4()
@@ -124,7 +117,7 @@ func (d *Detector) detection(f *cordon.Flow, s *state, confirmed bool, now cordo
 		Kind: cordon.ScanMirai, Device: f.Device, At: now, Since: s.since, Confirmed: confirmed,
 		Sentence: sentence,
 		Subject:  cordon.ClassOfPort(f.PeerPort).Name,
-		Target:   cordon.Target{Proto: protoTCP, Ports: slices.Clone(s.ports)},
+		Target:   cordon.Target{Proto: packet.ProtoTCP, Ports: slices.Clone(s.ports)},
 		Evidence: []cordon.Evidence{{
 			Name: "destinations whose address is the SYN's sequence number", Value: float64(s.total),
 			Threshold: float64(d.cfg.Hits), Unit: "SYNs", Window: d.cfg.Window,

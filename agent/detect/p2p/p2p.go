@@ -9,12 +9,15 @@ package p2p
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"cordon"
+	"cordon/agent/packet"
 	"cordon/internal/slots"
 	"cordon/internal/window"
 )
@@ -37,8 +40,6 @@ const (
 	// maxBootstrap is the size, with IP and UDP headers, up to which a datagram is
 	// a call into the dark rather than data.
 	maxBootstrap = 28 + 64
-	// protoUDP is UDP's IANA protocol number.
-	protoUDP = 17
 )
 
 // mozi is how the node ids of Mozi begin (Netlab 360, Mozi, 2019).
@@ -67,34 +68,23 @@ type device struct {
 
 // New returns a Detector.
 func New(cfg Config) *Detector {
-	if cfg.DHT == 0 {
-		cfg.DHT = 8
-	}
-	if cfg.Strangers == 0 {
-		cfg.Strangers = 24
-	}
-	cfg.DHT, cfg.Strangers = min(cfg.DHT, window.Max), min(cfg.Strangers, window.Max)
-	if cfg.Window == 0 {
-		cfg.Window = 5 * time.Minute
-	}
-	if cfg.Renew == 0 {
-		cfg.Renew = time.Hour
-	}
+	cfg.DHT = min(cmp.Or(cfg.DHT, 8), window.Max)
+	cfg.Strangers = min(cmp.Or(cfg.Strangers, 24), window.Max)
+	cfg.Window = cmp.Or(cfg.Window, 5*time.Minute)
+	cfg.Renew = cmp.Or(cfg.Renew, time.Hour)
 	return &Detector{cfg: cfg}
 }
 
+// sociableMakers make things that take part in peer-to-peer networks for their
+// owners: storage boxes and game consoles. A name or model does not count, it is
+// what the device says of itself.
+var sociableMakers = []string{"synology", "qnap", "asustor", "western digital", "nintendo", "sony interactive", "microsoft", "valve"}
+
 // sociable reports whether a device may well take part in peer-to-peer networks.
 func sociable(d *cordon.Device) bool {
-	if d.Class == cordon.Personal {
-		return true
-	}
-	about := strings.ToLower(d.Maker + " " + d.Name + " " + d.Model)
-	for _, s := range []string{"synology", "qnap", "nas", "diskstation", "nintendo", "playstation", "sony interactive", "xbox"} {
-		if strings.Contains(about, s) {
-			return true
-		}
-	}
-	return false
+	maker := strings.ToLower(d.Maker)
+	return d.Class == cordon.Personal ||
+		slices.ContainsFunc(sociableMakers, func(m string) bool { return strings.HasPrefix(maker, m) })
 }
 
 // Observe takes a fact.
@@ -104,8 +94,10 @@ func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
 	}
 	f := o.Flow
 	s := d.state.Get(f.Device.Slot, f.Device.Generation)
-	fromDevice := o.Opener == (f.Direction != cordon.Inbound)
-	s.mozi = s.mozi || fromDevice && bytes.HasPrefix(o.Data, mozi)
+	if o.Opener != (f.Direction != cordon.Inbound) {
+		return // what strangers say to the device is not its doing
+	}
+	s.mozi = s.mozi || bytes.HasPrefix(o.Data, mozi)
 	if s.dhtSince == 0 {
 		s.dhtSince = now
 	}
@@ -121,7 +113,7 @@ func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
 	d.cfg.Report(cordon.Detection{
 		Kind: cordon.C2P2P, Device: f.Device, At: now, Since: s.dhtSince,
 		Confirmed: f.Device.Class == cordon.IoT || s.mozi, Sentence: sentence, Subject: "BitTorrent DHT",
-		Target: cordon.Target{Proto: protoUDP, Ports: []uint16{f.PeerPort}, Peer: f.Peer},
+		Target: cordon.Target{Proto: packet.ProtoUDP, LocalPort: f.LocalPort},
 		Evidence: []cordon.Evidence{{Name: "different hosts it talks DHT with", Value: float64(d.cfg.DHT),
 			Threshold: float64(d.cfg.DHT), Unit: "hosts", Window: d.cfg.Window}},
 	})
@@ -129,8 +121,8 @@ func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
 
 // Flow takes what happened to a flow.
 func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
-	if f.Proto != protoUDP || f.Direction != cordon.Outbound || f.Resolved || f.Midstream ||
-		f.LocalPort < 1024 || f.PeerPort < 1024 || sociable(f.Device) {
+	if f.Proto != packet.ProtoUDP || f.Direction != cordon.Outbound || f.Resolved || f.Midstream ||
+		f.PeerPort < 1024 || sociable(f.Device) {
 		return
 	}
 	s := d.state.Get(f.Device.Slot, f.Device.Generation)
@@ -170,6 +162,7 @@ func (d *Detector) called(s *device, f *cordon.Flow, now cordon.Time) {
 		Sentence: fmt.Sprintf("It called %d strangers on the internet within %s, all with the same few bytes and next to none answering, as worms do that look for their like.",
 			d.cfg.Strangers, cordon.Span(now.Sub(s.since))),
 		Subject: fmt.Sprintf("UDP from port %d", f.LocalPort),
+		Target:  cordon.Target{Proto: packet.ProtoUDP, LocalPort: f.LocalPort},
 		Evidence: []cordon.Evidence{
 			{Name: "different hosts sent the same-sized datagram", Value: float64(d.cfg.Strangers), Threshold: float64(d.cfg.Strangers), Unit: "hosts", Window: d.cfg.Window},
 			{Name: "of these that answered", Value: float64(s.answered), Unit: "hosts"},

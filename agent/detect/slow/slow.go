@@ -8,11 +8,13 @@
 package slow
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
 
 	"cordon"
+	"cordon/agent/packet"
 	"cordon/internal/slots"
 	"cordon/internal/window"
 )
@@ -28,15 +30,12 @@ type Config struct {
 	Spread time.Duration
 	Renew  time.Duration // how often a scan that goes on is told again; default 6 h
 	// Down reports that the home's line is down. Nil: never.
-	Down   func(cordon.Time) bool
+	Down   func(*cordon.Device, cordon.Time) bool
 	Report func(cordon.Detection)
 }
 
 // maxClasses is how many classes of ports are watched per device.
 const maxClasses = 8
-
-// protoTCP is TCP's IANA protocol number.
-const protoTCP = 6
 
 // Detector judges scan.slow.
 type Detector struct {
@@ -48,45 +47,37 @@ type device struct{ classes []class }
 
 type class struct {
 	key      uint16
-	hosts    window.Distinct
-	answered int
+	hosts    window.Distinct // that did not answer
+	answered window.Distinct // that did
 	last     cordon.Time
 	told     cordon.Time
 }
 
 // New returns a Detector.
 func New(cfg Config) *Detector {
-	if cfg.Hosts == 0 {
-		cfg.Hosts = 8
-	}
-	cfg.Hosts = min(cfg.Hosts, window.Max)
-	for _, f := range []struct {
-		v *time.Duration
-		d time.Duration
-	}{{&cfg.Window, 24 * time.Hour}, {&cfg.Spread, 10 * time.Minute}, {&cfg.Renew, 6 * time.Hour}} {
-		if *f.v == 0 {
-			*f.v = f.d
-		}
-	}
+	cfg.Hosts = min(cmp.Or(cfg.Hosts, 8), window.Max)
+	cfg.Window = cmp.Or(cfg.Window, 24*time.Hour)
+	cfg.Spread = cmp.Or(cfg.Spread, 10*time.Minute)
+	cfg.Renew = cmp.Or(cfg.Renew, 6*time.Hour)
 	if cfg.Down == nil {
-		cfg.Down = func(cordon.Time) bool { return false }
+		cfg.Down = func(*cordon.Device, cordon.Time) bool { return false }
 	}
 	return &Detector{cfg: cfg}
 }
 
 // Flow takes what happened to a flow.
 func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
-	if f.Proto != protoTCP || f.Direction != cordon.Outbound || f.Resolved || f.Midstream ||
+	if f.Proto != packet.ProtoTCP || f.Direction != cordon.Outbound || f.Resolved || f.Midstream ||
 		!cordon.ProbePort(f.PeerPort) || cordon.WebPort(f.PeerPort) {
 		return
 	}
 	failed := ev == cordon.FlowSilent || ev == cordon.FlowRefused
-	if !failed && ev != cordon.FlowAnswered || failed && d.cfg.Down(now) {
+	if !failed && ev != cordon.FlowAnswered || failed && d.cfg.Down(f.Device, now) {
 		return
 	}
 	c := d.state.Get(f.Device.Slot, f.Device.Generation).find(cordon.ClassKey(f.PeerPort), now)
 	if !failed {
-		c.answered++
+		c.answered.AddKey(window.AddrKey(f.Peer), int64(now), d.cfg.Window)
 		return
 	}
 	if c.hosts.AddKey(window.AddrKey(f.Peer), int64(now), d.cfg.Window) {
@@ -118,7 +109,7 @@ func (dev *device) find(key uint16, now cordon.Time) *class {
 }
 
 func (d *Detector) judge(c *class, f *cordon.Flow, now cordon.Time) {
-	if !c.hosts.Reached(d.cfg.Hosts, int64(now), d.cfg.Window) || c.answered > d.cfg.Hosts/4 ||
+	if !c.hosts.Reached(d.cfg.Hosts, int64(now), d.cfg.Window) || c.answered.Reached(d.cfg.Hosts/4+1, int64(now), d.cfg.Window) ||
 		c.told != 0 && now.Sub(c.told) < d.cfg.Renew {
 		return
 	}
@@ -133,7 +124,7 @@ func (d *Detector) judge(c *class, f *cordon.Flow, now cordon.Time) {
 		Sentence: fmt.Sprintf("Over %s it tried %d strangers on the internet at the %s door, one now and then; none answered.",
 			cordon.Span(now.Sub(since)), d.cfg.Hosts, ports.Name),
 		Subject: ports.Name,
-		Target:  cordon.Target{Proto: protoTCP, Ports: ports.Ports},
+		Target:  cordon.Target{Proto: packet.ProtoTCP, Ports: ports.Ports},
 		Evidence: []cordon.Evidence{{Name: "different hosts that did not answer", Value: float64(d.cfg.Hosts),
 			Threshold: float64(d.cfg.Hosts), Unit: "hosts", Window: now.Sub(since)}},
 		Samples: []string{netip.AddrPortFrom(f.Peer, f.PeerPort).String()},

@@ -9,11 +9,13 @@
 package vertical
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
 
 	"cordon"
+	"cordon/agent/packet"
 	"cordon/internal/slots"
 	"cordon/internal/window"
 )
@@ -31,12 +33,6 @@ type Config struct {
 
 // maxTargets is how many hosts are watched per device at a time.
 const maxTargets = 8
-
-// IANA protocol numbers.
-const (
-	protoTCP = 6
-	protoUDP = 17
-)
 
 // Traceroute counts UDP ports up from 33434, a few a hop.
 const (
@@ -66,16 +62,9 @@ type target struct {
 
 // New returns a Detector.
 func New(cfg Config) *Detector {
-	if cfg.Ports == 0 {
-		cfg.Ports = 15
-	}
-	cfg.Ports = min(cfg.Ports, window.Max)
-	if cfg.Window == 0 {
-		cfg.Window = 10 * time.Second
-	}
-	if cfg.Renew == 0 {
-		cfg.Renew = 10 * time.Minute
-	}
+	cfg.Ports = min(cmp.Or(cfg.Ports, 15), window.Max)
+	cfg.Window = cmp.Or(cfg.Window, 10*time.Second)
+	cfg.Renew = cmp.Or(cfg.Renew, 10*time.Minute)
 	return &Detector{cfg: cfg}
 }
 
@@ -84,13 +73,13 @@ func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
 	if f.Midstream || f.Direction == cordon.Inbound {
 		return
 	}
-	tcp := f.Proto == protoTCP
+	tcp := f.Proto == packet.ProtoTCP
 	switch {
 	case tcp && ev == cordon.FlowOpened:
 		d.tried(f, now)
 	case tcp && ev == cordon.FlowAnswered:
 		d.answered(f)
-	case f.Proto == protoUDP && ev == cordon.FlowRefused && (f.PeerPort < tracerouteFirst || f.PeerPort > tracerouteLast):
+	case f.Proto == packet.ProtoUDP && ev == cordon.FlowRefused && (f.PeerPort < tracerouteFirst || f.PeerPort > tracerouteLast):
 		d.tried(f, now)
 	}
 }
@@ -113,8 +102,9 @@ func (d *Detector) answered(f *cordon.Flow) {
 	dev := d.state.Get(f.Device.Slot, f.Device.Generation)
 	for i := range dev.targets {
 		if t := &dev.targets[i]; t.peer == f.Peer && t.failed > 0 {
-			t.ports.Undo()
-			t.failed--
+			if t.ports.Remove(uint64(f.PeerPort)) {
+				t.failed--
+			}
 		}
 	}
 }

@@ -54,7 +54,9 @@ func TestBounded(t *testing.T) {
 	const t0 = cordon.Time(1e18)
 	refused := 0
 	for i := range 5000 {
-		if _, err := e.Apply(context.Background(), &cordon.Action{ID: fmt.Sprint(i), At: t0, Expires: t0.Add(time.Hour)}); err != nil {
+		a := cordon.Action{ID: fmt.Sprint(i), Verb: cordon.VerbBlock, At: t0, Expires: t0.Add(time.Hour),
+			Entity: cordon.Entity{Device: fmt.Sprint(i / 50)}}
+		if _, err := e.Apply(context.Background(), &a); err != nil {
 			refused++
 		}
 	}
@@ -63,5 +65,32 @@ func TestBounded(t *testing.T) {
 	}
 	if !apply(t, e, "later", t0.Add(2*time.Hour), time.Hour) {
 		t.Error("full of what has ended, it takes nothing new")
+	}
+}
+
+// TestOneDeviceCannotFillIt: blocks of one device leave room for others, and for
+// cutting that device off.
+func TestOneDeviceCannotFillIt(t *testing.T) {
+	e := dryrun.New()
+	const t0 = cordon.Time(1e18)
+	try := func(id, device string, v cordon.Verb) error {
+		_, err := e.Apply(context.Background(), &cordon.Action{ID: id, Verb: v, At: t0, Expires: t0.Add(time.Hour),
+			Entity: cordon.Entity{Device: device}})
+		return err
+	}
+	refused := 0
+	for i := range 5000 {
+		if try(fmt.Sprint(i), "loud", cordon.VerbBlock) != nil {
+			refused++
+		}
+	}
+	if refused != 5000-64 {
+		t.Errorf("%d refused, want all but 64", refused)
+	}
+	if err := try("q", "loud", cordon.VerbQuarantine); err != nil {
+		t.Errorf("the device cannot be cut off: %v", err)
+	}
+	if err := try("other", "quiet", cordon.VerbBlock); err != nil {
+		t.Errorf("another device cannot be blocked: %v", err)
 	}
 }
