@@ -15,3 +15,25 @@ func TestGet(t *testing.T) {
 		t.Errorf("another slot: got %d, want 0", got)
 	}
 }
+
+func TestFew(t *testing.T) {
+	var f Few[string, int]
+	for i, key := range []string{"a", "b", "c", "a"} {
+		*f.Get(key, int64(i), 3) += 1
+	}
+	if got := *f.Get("a", 4, 3); got != 2 {
+		t.Errorf("a: %d, want 2", got)
+	}
+	*f.Get("d", 5, 3) = 9 // takes the place of b, used longest ago
+	if f.Peek("b", 6) != nil {
+		t.Error("b is still kept")
+	}
+	for _, key := range []string{"a", "c", "d"} {
+		if f.Peek(key, 6) == nil {
+			t.Errorf("%s is gone", key)
+		}
+	}
+	if got := *f.Get("b", 7, 3); got != 0 {
+		t.Errorf("b came back with %d", got)
+	}
+}

@@ -53,27 +53,24 @@ type Detector struct {
 }
 
 type device struct {
-	out, in [maxServices]guessing
+	out, in slots.Few[string, guessing] // by service
 }
 
 // guessing is the state of one service in one direction.
 type guessing struct {
-	service    string
 	fast, slow bucket.Leaky
 	hosts      window.Distinct
 	attempts   int // that did not get in, since the guessing began
 	since      cordon.Time
 	last       cordon.Time
 	told       cordon.Time
-	flows      [maxFlows]attempted
+	flows      slots.Few[connection, int] // attempts
 }
 
-// attempted is the attempts of one connection.
-type attempted struct {
+// connection identifies a connection of a device.
+type connection struct {
 	peer netip.AddrPort
 	port uint16 // the device's
-	n    int
-	last cordon.Time
 }
 
 // New returns a Detector.
@@ -99,68 +96,39 @@ func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
 	if f.Direction == cordon.Inbound {
 		all = &dev.in
 	}
-	g := find(all, string(o.Service), now)
+	service := string(o.Service)
+	g := all.Get(service, int64(now), maxServices)
 	switch o.Login {
 	case cordon.LoginSucceeded:
 		g.succeeded(f, now)
 	case cordon.LoginTried:
-		d.tried(g, f, now)
+		d.tried(g, service, f, now)
 	case cordon.LoginRefused:
-		d.refused(g, f, now)
+		d.refused(g, service, f, now)
 	}
 }
 
-// find returns the state of a service, taking the one seen longest ago when the
-// service is new.
-func find(all *[maxServices]guessing, service string, now cordon.Time) *guessing {
-	oldest := &all[0]
-	for i := range all {
-		if all[i].service == service {
-			return &all[i]
-		}
-		if all[i].last < oldest.last {
-			oldest = &all[i]
-		}
-	}
-	*oldest = guessing{service: service, last: now}
-	return oldest
-}
-
-// of returns the attempts of a connection, taking the place of the one that
-// tried longest ago when it is new.
-func (g *guessing) of(f *cordon.Flow, now cordon.Time) *attempted {
-	peer := netip.AddrPortFrom(f.Peer, f.PeerPort)
-	oldest := &g.flows[0]
-	for i := range g.flows {
-		a := &g.flows[i]
-		if a.peer == peer && a.port == f.LocalPort {
-			return a
-		}
-		if a.last < oldest.last {
-			oldest = a
-		}
-	}
-	*oldest = attempted{peer: peer, port: f.LocalPort, last: now}
-	return oldest
+// attemptsOf returns the count of a connection's attempts.
+func (g *guessing) attemptsOf(f *cordon.Flow, now cordon.Time) *int {
+	return g.flows.Get(connection{netip.AddrPortFrom(f.Peer, f.PeerPort), f.LocalPort}, int64(now), maxFlows)
 }
 
 // succeeded takes back the attempts of a connection that got in. Those of others
 // stay: a server that lets a guesser in must not vouch for him elsewhere.
 func (g *guessing) succeeded(f *cordon.Flow, now cordon.Time) {
-	a := g.of(f, now)
-	g.fast.Take(a.n)
-	g.slow.Take(a.n)
-	g.attempts = max(0, g.attempts-a.n)
-	a.n = 0
+	n := g.attemptsOf(f, now)
+	g.fast.Take(*n)
+	g.slow.Take(*n)
+	g.attempts = max(0, g.attempts-*n)
+	*n = 0
 }
 
-func (d *Detector) tried(g *guessing, f *cordon.Flow, now cordon.Time) {
-	a := g.of(f, now)
-	if g.service == "http" && a.n >= maxPerPage {
+func (d *Detector) tried(g *guessing, service string, f *cordon.Flow, now cordon.Time) {
+	n := g.attemptsOf(f, now)
+	if service == "http" && *n >= maxPerPage {
 		return
 	}
-	a.n++
-	a.last = now
+	*n++
 	if g.attempts == 0 || now.Sub(g.last) > 2*d.cfg.Renew {
 		g.attempts, g.since, g.told = 0, f.Begin, 0
 	}
@@ -169,26 +137,26 @@ func (d *Detector) tried(g *guessing, f *cordon.Flow, now cordon.Time) {
 	fast := g.fast.Add(int64(now), d.cfg.Fast, d.cfg.FastLeak)
 	slow := g.slow.Add(int64(now), d.cfg.Slow, d.cfg.SlowLeak)
 	if fast || slow {
-		d.tell(g, f, now)
+		d.tell(g, service, f, now)
 	}
 	if f.Direction == cordon.Inbound {
-		d.host(g, f, now) // strangers who log in one after the other, whether or not they get in
+		d.host(g, service, f, now) // strangers who log in one after the other, whether or not they get in
 	}
 }
 
 // refused notes that a host said no to the device. Several hosts saying no is
 // guessing; several hosts asked is what an administrator's tools do.
-func (d *Detector) refused(g *guessing, f *cordon.Flow, now cordon.Time) {
+func (d *Detector) refused(g *guessing, service string, f *cordon.Flow, now cordon.Time) {
 	if f.Direction != cordon.Inbound && !f.Resolved && g.attempts > 0 {
-		d.host(g, f, now)
+		d.host(g, service, f, now)
 	}
 }
 
 // host counts the far sides of attempts.
-func (d *Detector) host(g *guessing, f *cordon.Flow, now cordon.Time) {
+func (d *Detector) host(g *guessing, service string, f *cordon.Flow, now cordon.Time) {
 	g.hosts.AddKey(window.AddrKey(f.Peer), int64(now), d.cfg.Window)
 	if d.several(g, now) {
-		d.tell(g, f, now)
+		d.tell(g, service, f, now)
 	}
 }
 
@@ -196,17 +164,17 @@ func (d *Detector) several(g *guessing, now cordon.Time) bool {
 	return g.hosts.Reached(d.cfg.Hosts, int64(now), d.cfg.Window)
 }
 
-func (d *Detector) tell(g *guessing, f *cordon.Flow, now cordon.Time) {
+func (d *Detector) tell(g *guessing, service string, f *cordon.Flow, now cordon.Time) {
 	if g.told == 0 || now.Sub(g.told) >= d.cfg.Renew {
 		g.told = now
-		d.cfg.Report(d.detection(g, f, now))
+		d.cfg.Report(d.detection(g, service, f, now))
 	}
 }
 
-func (d *Detector) detection(g *guessing, f *cordon.Flow, now cordon.Time) cordon.Detection {
+func (d *Detector) detection(g *guessing, service string, f *cordon.Flow, now cordon.Time) cordon.Detection {
 	det := cordon.Detection{
 		Device: f.Device, At: now, Since: g.since,
-		Subject: g.service,
+		Subject: service,
 		Evidence: []cordon.Evidence{
 			{Name: "log-ins tried without success", Value: float64(g.attempts), Threshold: float64(d.cfg.Fast), Unit: "attempts", Window: now.Sub(g.since)},
 		},
@@ -216,8 +184,8 @@ func (d *Detector) detection(g *guessing, f *cordon.Flow, now cordon.Time) cordo
 	if f.Direction == cordon.Inbound {
 		det.Kind = cordon.BruteforceInbound
 		det.Confirmed = true
-		det.Subject = fmt.Sprintf("%s on port %d", g.service, f.LocalPort)
-		det.Sentence = fmt.Sprintf("Somebody on the internet tried %d times within %s to log in to it (%s).", g.attempts, span, g.service)
+		det.Subject = fmt.Sprintf("%s on port %d", service, f.LocalPort)
+		det.Sentence = fmt.Sprintf("Somebody on the internet tried %d times within %s to log in to it (%s).", g.attempts, span, service)
 		det.Target = cordon.Target{Proto: f.Proto, Peer: f.Peer}
 		return det
 	}
@@ -229,7 +197,7 @@ func (d *Detector) detection(g *guessing, f *cordon.Flow, now cordon.Time) cordo
 	// A recorder that keeps trying its cameras' old passwords looks the same, so
 	// at home it takes several hosts.
 	det.Confirmed = f.Direction == cordon.Outbound || d.several(g, now)
-	det.Sentence = fmt.Sprintf("It tried %d times within %s to log in to %s (%s), without success.", g.attempts, span, whom, g.service)
+	det.Sentence = fmt.Sprintf("It tried %d times within %s to log in to %s (%s), without success.", g.attempts, span, whom, service)
 	det.Target = cordon.Target{Proto: f.Proto, Ports: []uint16{f.PeerPort}}
 	return det
 }

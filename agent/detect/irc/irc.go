@@ -29,14 +29,12 @@ const maxRooms = 4
 // Detector judges c2.irc.
 type Detector struct {
 	cfg   Config
-	state slots.Table[[maxRooms]room]
+	state slots.Table[slots.Few[netip.AddrPort, room]] // by server
 }
 
 // room is one connection to a server.
 type room struct {
-	server   netip.AddrPort
 	since    cordon.Time
-	used     cordon.Time
 	joined   bool
 	commands int
 	told     cordon.Time
@@ -55,7 +53,11 @@ func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
 	if o.Fact != cordon.FactIRC || o.Flow == nil || o.Flow.Direction != cordon.Outbound {
 		return
 	}
-	r := find(d.state.Get(o.Flow.Device.Slot, o.Flow.Device.Generation), netip.AddrPortFrom(o.Flow.Peer, o.Flow.PeerPort), now)
+	server := netip.AddrPortFrom(o.Flow.Peer, o.Flow.PeerPort)
+	r := d.state.Get(o.Flow.Device.Slot, o.Flow.Device.Generation).Get(server, int64(now), maxRooms)
+	if r.since == 0 {
+		r.since = now
+	}
 	switch string(o.Service) {
 	case "join":
 		r.joined = true
@@ -65,22 +67,6 @@ func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
 		}
 	}
 	d.judge(r, o.Flow, now)
-}
-
-func find(rooms *[maxRooms]room, server netip.AddrPort, now cordon.Time) *room {
-	oldest := &rooms[0]
-	for i := range rooms {
-		r := &rooms[i]
-		if r.server == server {
-			r.used = now
-			return r
-		}
-		if r.used < oldest.used {
-			oldest = r
-		}
-	}
-	*oldest = room{server: server, since: now, used: now}
-	return oldest
 }
 
 // judge tells a first sign when a thing joins a channel of a server that no name
@@ -99,17 +85,18 @@ func (d *Detector) judge(r *room, f *cordon.Flow, now cordon.Time) {
 		return
 	}
 	r.level, r.told = level, now
+	server := netip.AddrPortFrom(f.Peer, f.PeerPort).String()
 	sentence := "It has joined a chat room on the internet, which a device of its kind has no reason to."
 	if level == 2 {
 		sentence = "It sits in a chat room on the internet and is given orders there, as infected devices are."
 	}
 	d.cfg.Report(cordon.Detection{
 		Kind: cordon.C2IRC, Device: f.Device, At: now, Since: r.since, Confirmed: level == 2, Sentence: sentence,
-		Subject: r.server.String(),
+		Subject: server,
 		Target:  cordon.Target{Proto: f.Proto, Peer: f.Peer, Ports: []uint16{f.PeerPort}},
 		Evidence: []cordon.Evidence{
 			{Name: "lines that order a bot", Value: float64(r.commands), Threshold: float64(d.cfg.Orders), Unit: "lines"},
 		},
-		Samples: []string{r.server.String()},
+		Samples: []string{server},
 	})
 }

@@ -43,7 +43,7 @@ var (
 // Detector judges c2.keepalive.
 type Detector struct {
 	cfg   Config
-	state slots.Table[[maxSessions]session]
+	state slots.Table[slots.Few[key, session]]
 }
 
 // key identifies a flow of a device.
@@ -53,14 +53,12 @@ type key struct {
 }
 
 type session struct {
-	key     key
 	greeted bool
 	beats   int // in a row
 	echoes  int
 	since   cordon.Time
 	first   cordon.Time // of the beats in a row
 	last    cordon.Time // beat
-	used    cordon.Time
 	told    cordon.Time
 }
 
@@ -116,24 +114,14 @@ func (d *Detector) beat(s *session, now cordon.Time) {
 	s.last = now
 }
 
-// find returns the session of a flow, taking the one used longest ago when it is
-// new.
+// find returns the session of a flow.
 func (d *Detector) find(f *cordon.Flow, now cordon.Time) *session {
-	k := key{netip.AddrPortFrom(f.Peer, f.PeerPort), f.LocalPort}
-	sessions := d.state.Get(f.Device.Slot, f.Device.Generation)
-	oldest := &sessions[0]
-	for i := range sessions {
-		s := &sessions[i]
-		if s.key == k {
-			s.used = now
-			return s
-		}
-		if s.used < oldest.used {
-			oldest = s
-		}
+	k := key{server(f), f.LocalPort}
+	s := d.state.Get(f.Device.Slot, f.Device.Generation).Get(k, int64(now), maxSessions)
+	if s.since == 0 {
+		s.since = now
 	}
-	*oldest = session{key: k, used: now, since: now}
-	return oldest
+	return s
 }
 
 func (d *Detector) judge(s *session, f *cordon.Flow, now cordon.Time) {
@@ -151,14 +139,16 @@ func (d *Detector) judge(s *session, f *cordon.Flow, now cordon.Time) {
 	}
 	d.cfg.Report(cordon.Detection{
 		Kind: cordon.C2Keepalive, Device: f.Device, At: now, Since: s.since, Confirmed: true,
-		Sentence: fmt.Sprintf("It stays in touch with a server that commands infected devices (%s): every minute it sends the sign of life of the Mirai worm and gets it back.", s.key.peer),
-		Subject:  s.key.peer.String(),
+		Sentence: fmt.Sprintf("It stays in touch with a server that commands infected devices (%s): every minute it sends the sign of life of the Mirai worm and gets it back.", server(f)),
+		Subject:  server(f).String(),
 		Target:   cordon.Target{Proto: f.Proto, Peer: f.Peer, Ports: []uint16{f.PeerPort}},
 		Evidence: []cordon.Evidence{
 			{Name: "signs of life, a minute apart", Value: float64(s.beats), Threshold: float64(enough), Unit: "beats", Window: now.Sub(s.first)},
 			{Name: "of these sent back by the server", Value: float64(s.echoes), Threshold: float64(enough - 1), Unit: "beats"},
 			{Name: "the bot's greeting was seen", Value: greeted},
 		},
-		Samples: []string{s.key.peer.String()},
+		Samples: []string{server(f).String()},
 	})
 }
+
+func server(f *cordon.Flow) netip.AddrPort { return netip.AddrPortFrom(f.Peer, f.PeerPort) }

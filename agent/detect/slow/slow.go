@@ -40,16 +40,12 @@ const maxClasses = 8
 // Detector judges scan.slow.
 type Detector struct {
 	cfg   Config
-	state slots.Table[device]
+	state slots.Table[slots.Few[uint16, class]] // by cordon.ClassKey
 }
 
-type device struct{ classes []class }
-
 type class struct {
-	key      uint16
 	hosts    window.Distinct // that did not answer
 	answered window.Distinct // that did
-	last     cordon.Time
 	told     cordon.Time
 }
 
@@ -75,37 +71,14 @@ func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
 	if !failed && ev != cordon.FlowAnswered || failed && d.cfg.Down(f.Device, now) {
 		return
 	}
-	c := d.state.Get(f.Device.Slot, f.Device.Generation).find(cordon.ClassKey(f.PeerPort), now)
+	c := d.state.Get(f.Device.Slot, f.Device.Generation).Get(cordon.ClassKey(f.PeerPort), int64(now), maxClasses)
 	if !failed {
 		c.answered.AddKey(window.AddrKey(f.Peer), int64(now), d.cfg.Window)
 		return
 	}
 	if c.hosts.AddKey(window.AddrKey(f.Peer), int64(now), d.cfg.Window) {
-		c.last = now
 		d.judge(c, f, now)
 	}
-}
-
-// find returns the state of a class, taking the one that failed longest ago when
-// the class is new.
-func (dev *device) find(key uint16, now cordon.Time) *class {
-	for i := range dev.classes {
-		if dev.classes[i].key == key {
-			return &dev.classes[i]
-		}
-	}
-	if len(dev.classes) < maxClasses {
-		dev.classes = append(dev.classes, class{key: key, last: now})
-		return &dev.classes[len(dev.classes)-1]
-	}
-	oldest := &dev.classes[0]
-	for i := range dev.classes {
-		if dev.classes[i].last < oldest.last {
-			oldest = &dev.classes[i]
-		}
-	}
-	*oldest = class{key: key, last: now}
-	return oldest
 }
 
 func (d *Detector) judge(c *class, f *cordon.Flow, now cordon.Time) {

@@ -43,16 +43,11 @@ const (
 // Detector judges scan.vertical.
 type Detector struct {
 	cfg   Config
-	state slots.Table[device]
-}
-
-type device struct {
-	targets [maxTargets]target
+	state slots.Table[slots.Few[netip.Addr, target]] // by host
 }
 
 // target is one host that a device tries the ports of.
 type target struct {
-	peer   netip.Addr
 	ports  window.Distinct
 	failed uint64
 	since  cordon.Time
@@ -78,14 +73,17 @@ func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
 	case tcp && ev == cordon.FlowOpened:
 		d.tried(f, now)
 	case tcp && ev == cordon.FlowAnswered:
-		d.answered(f)
+		d.answered(f, now)
 	case f.Proto == packet.ProtoUDP && ev == cordon.FlowRefused && (f.PeerPort < tracerouteFirst || f.PeerPort > tracerouteLast):
 		d.tried(f, now)
 	}
 }
 
 func (d *Detector) tried(f *cordon.Flow, now cordon.Time) {
-	t := d.state.Get(f.Device.Slot, f.Device.Generation).find(f.Peer, now, d.cfg.Window)
+	t := d.state.Get(f.Device.Slot, f.Device.Generation).Get(f.Peer, int64(now), maxTargets)
+	if t.since == 0 || now.Sub(t.last) > d.cfg.Window {
+		t.since, t.failed = now, 0
+	}
 	if !t.ports.AddKey(uint64(f.PeerPort), int64(now), d.cfg.Window) {
 		return
 	}
@@ -98,35 +96,11 @@ func (d *Detector) tried(f *cordon.Flow, now cordon.Time) {
 	d.cfg.Report(d.detection(f, t, now))
 }
 
-func (d *Detector) answered(f *cordon.Flow) {
-	dev := d.state.Get(f.Device.Slot, f.Device.Generation)
-	for i := range dev.targets {
-		if t := &dev.targets[i]; t.peer == f.Peer && t.failed > 0 {
-			if t.ports.Remove(uint64(f.PeerPort)) {
-				t.failed--
-			}
-		}
+func (d *Detector) answered(f *cordon.Flow, now cordon.Time) {
+	t := d.state.Get(f.Device.Slot, f.Device.Generation).Peek(f.Peer, int64(now))
+	if t != nil && t.ports.Remove(uint64(f.PeerPort)) && t.failed > 0 {
+		t.failed--
 	}
-}
-
-// find returns the state of a host, taking the one seen longest ago when the
-// host is new.
-func (dev *device) find(peer netip.Addr, now cordon.Time, quiet time.Duration) *target {
-	oldest := &dev.targets[0]
-	for i := range dev.targets {
-		t := &dev.targets[i]
-		if t.peer == peer {
-			if now.Sub(t.last) > quiet {
-				t.since, t.failed = now, 0
-			}
-			return t
-		}
-		if t.last < oldest.last {
-			oldest = t
-		}
-	}
-	*oldest = target{peer: peer, since: now, last: now}
-	return oldest
 }
 
 func (d *Detector) detection(f *cordon.Flow, t *target, now cordon.Time) cordon.Detection {
