@@ -11,6 +11,23 @@ type home struct {
 	camera, recorder, tv, speaker, bulb, plug, hub, phone, laptop, printer, nas *world.Device
 }
 
+// unknown adds a device that gives nothing away: a prefix without a maker, and a
+// lease without a name. So nobody knows what it is.
+func (p *play) unknown(name string) *world.Device {
+	d := p.Add(name, "18:9d:ec", world.Linux, true)
+	d.Shy = true
+	return d
+}
+
+// asleep is a home to which nothing comes by itself: a camera without a cloud,
+// which is returned, and a hub that sleeps.
+func (p *play) asleep() *world.Device {
+	camera := p.Add("cam-porch", "44:19:b6", world.Embedded, false)
+	p.live(camera, time.Second)
+	p.live(p.Add("hub", "00:17:88", world.Embedded, false), 2*time.Second)
+	return camera
+}
+
 // calm is a home on an ordinary day. Scenarios begin with it and add what they
 // are about. The maker prefixes are real assignments, the devices are not.
 func (p *play) calm() *home {

@@ -6,6 +6,7 @@ import (
 
 	"cordon"
 	"cordon/lab/synth/attack"
+	"cordon/lab/synth/twin"
 	"cordon/lab/synth/world"
 )
 
@@ -45,9 +46,16 @@ var scenarios = []Scenario{
 	{"twin-mirai", "the camera's cloud is down: it tries its three servers all the time", usual, cordon.None, twinMirai},
 	{"scan-horizontal", "the recorder scans with ordinary sockets: telnet, 8080, 37215, 12 hosts a second", usual, cordon.Act, scanHorizontal},
 	{"twin-horizontal", "the NAS runs BitTorrent and the laptop restores 60 tabs", usual, cordon.None, twinHorizontal},
+	{"scan-deadc2", "nothing comes in: the camera scans telnet in vain, and its own server is gone", usual, cordon.Act, scanDeadC2},
+	{"scan-block", "the recorder scans blocks of 64 hosts, 200 ports each, 200 SYNs a second", usual, cordon.Act, scanBlock},
+	{"scan-hidden", "the recorder scans telnet among forty times as many connections to junk ports", usual, cordon.Act, scanHidden},
+	{"twin-eyeballs-doh", "a laptop and an unknown device read rich pages by DNS over HTTPS while IPv6 leads nowhere", usual, cordon.None, twinEyeballsDoH},
+	{"twin-dmz", "the camera gets all that the internet throws at an open address: DHT, SIP, telnet, backscatter", usual, cordon.None, twinDMZ},
 	{"scan-slow", "the camera tries one host every six minutes on telnet, for hours", 6 * time.Hour, cordon.Watch, scanSlow},
 	{"twin-slow", "the camera tries its ten built-in addresses, one a minute, half of them down", 6 * time.Hour, cordon.None, twinSlow},
 	{"scan-vertical", "the recorder tries 1,000 ports of the NAS as nmap does", usual, cordon.Notify, scanVertical},
+	{"scan-fin", "the recorder tries 1,000 ports of the NAS as nmap's FIN scan does", usual, cordon.Notify, scanFIN},
+	{"twin-openport", "the laptop uses sixteen ports of one host, while its monitor asks for a closed one", usual, cordon.None, twinOpenPort},
 	{"twin-vertical", "the laptop fetches 60 files by passive FTP and traces a route", usual, cordon.None, twinVertical},
 	{"scan-lateral", "a TV box sweeps the home by ARP, then tries 23, 5555 and 445 of its neighbours", usual, cordon.Watch, scanLateral},
 	{"twin-lateral", "the hub asks every neighbour how it is, the laptop looks for printers", usual, cordon.None, twinLateral},
@@ -63,6 +71,8 @@ var scenarios = []Scenario{
 	{"http-guess", "the recorder guesses passwords of strangers' cameras on 8080 and 81", usual, cordon.Notify, guess(attack.GuessHTTP)},
 	{"ssh-guessed", "three strangers guess at the NAS's open SSH server, in vain", usual, cordon.Watch, sshGuessed},
 	{"twin-guess", "passwords mistyped (SSH, FTP), a backup by SSH every minute, pictures that are refused first", usual, cordon.None, twinGuess},
+	{"twin-admin", "an unknown box logs in by SSH at twenty bare addresses within 8 s, every five minutes", usual, cordon.None, twinAdmin},
+	{"twin-nvr", "the recorder tries the old password of two cameras every 10 s, for ever", usual, cordon.None, twinNVR},
 	{"exploit", "the camera sends old exploits to strangers on 80, 7547, 8080 and 37215", usual, cordon.Notify, exploit},
 	{"exploited", "an exploit at the camera's open web server works: it fetches a bot, which logs in", usual, cordon.Act, exploited},
 	{"twin-exploit", "the laptop is at the administration pages of router and camera, and reads about worms", usual, cordon.None, twinExploit},
@@ -72,6 +82,7 @@ var scenarios = []Scenario{
 	{"twin-keepalive", "MQTT pings to a bare address, and a maker's own heartbeat of two bytes, every minute", time.Hour, cordon.None, twinKeepalive},
 	{"irc-bot", "the camera waits for commands in an IRC channel, at a bare address and an odd port", usual, cordon.Act, ircBot},
 	{"twin-irc", "the laptop chats in IRC", usual, cordon.None, twinIRC},
+	{"twin-irc-help", "a small computer is in a help channel, where people give orders", usual, cordon.None, twinIRCHelp},
 	{"dht-bot", "the camera is a node of BitTorrent's DHT, as Mozi's bots are", usual, cordon.Act, dhtBot},
 	{"p2p-bot", "the camera sends nine bytes a second to random hosts and scans, as Hide and Seek does", usual, cordon.Act, p2pBot},
 	{"twin-p2p", "NAS and laptop run BitTorrent, a console plays with eleven others", usual, cordon.None, twinP2P},
@@ -124,6 +135,28 @@ func scanHorizontal(p *play) {
 	p.infect(p.calm().recorder, attack.SocketScan, 20*time.Second, cordon.ScanHorizontal)
 }
 
+func scanDeadC2(p *play) {
+	camera := p.asleep()
+	p.do(camera, "server", p.outbreak()/2, attack.CallInVain)
+	p.infect(camera, attack.DeafScan, 20*time.Second, cordon.ScanHorizontal)
+}
+
+func scanBlock(p *play) {
+	p.infect(p.calm().recorder, attack.BlockScan, 30*time.Second, cordon.ScanHorizontal)
+}
+
+func scanHidden(p *play) {
+	p.infect(p.calm().recorder, attack.HiddenScan, 20*time.Second, cordon.ScanHorizontal)
+}
+
+func twinEyeballsDoH(p *play) {
+	p.quiet()
+	p.live(p.Add("laptop-ada", "f8:b1:56", world.Windows, true), 4*time.Second, browsePrivately)
+	p.live(p.unknown("something"), 5*time.Second, browsePrivately)
+}
+
+func twinDMZ(p *play) { p.do(p.calm().camera, "noise", p.outbreak()/2, twin.BeExposed) }
+
 func twinHorizontal(p *play) {
 	h := p.calm()
 	p.do(h.nas, "torrent", p.outbreak(), torrent(600))
@@ -150,6 +183,17 @@ func twinSlow(p *play) { p.do(p.quiet(), "raw cloud", p.outbreak(), rawCloud) }
 func scanVertical(p *play) {
 	h := p.calm()
 	p.infect(h.recorder, attack.PortScan(h.nas), 5*time.Second, cordon.ScanVertical)
+}
+
+func scanFIN(p *play) {
+	h := p.calm()
+	p.infect(h.recorder, attack.FINScan(h.nas), 5*time.Second, cordon.ScanVertical)
+}
+
+func twinOpenPort(p *play) {
+	laptop := p.calm().laptop
+	p.do(laptop, "fetch", p.outbreak()/2, twin.FetchAll)
+	p.do(laptop, "monitor", p.outbreak()/2, twin.Monitor)
 }
 
 func twinVertical(p *play) {

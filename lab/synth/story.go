@@ -42,6 +42,24 @@ func twinGuess(p *play) {
 	p.do(h.recorder, "pictures", p.outbreak()/2, twin.PollPictures(h.camera))
 }
 
+func twinAdmin(p *play) {
+	p.calm()
+	box := p.unknown("box")
+	p.live(box, 8*time.Second, askClock, keepCloud("updates.box.example.org", time.Minute))
+	p.do(box, "admin", p.outbreak(), twin.Administer)
+	p.allow(cordon.ScanHorizontal)
+}
+
+func twinNVR(p *play) {
+	h := p.calm()
+	second := p.Add("cam-garden", "44:19:b6", world.Embedded, false)
+	second.Open = []uint16{80, 554}
+	p.live(second, 8*time.Second, askClock)
+	p.do(h.recorder, "first", p.outbreak(), twin.KeepTrying(h.camera))
+	p.do(h.recorder, "second", p.outbreak()+3*time.Second, twin.KeepTrying(second))
+	p.allow(cordon.BruteforceOutbound)
+}
+
 func exploit(p *play) {
 	p.infect(p.calm().camera, attack.Exploit, 15*time.Second, cordon.ExploitAttempt)
 }
@@ -79,6 +97,13 @@ func twinKeepalive(p *play) {
 func ircBot(p *play) { p.infect(p.calm().camera, attack.JoinIRC, 90*time.Second, cordon.C2IRC) }
 
 func twinIRC(p *play) { p.do(p.calm().laptop, "irc", p.outbreak(), twin.ChatIRC) }
+
+func twinIRCHelp(p *play) {
+	p.calm()
+	shelf := p.Add("rpi-shelf", "b8:27:eb", world.Linux, true)
+	p.live(shelf, 8*time.Second, askClock)
+	p.do(shelf, "irc", p.outbreak()/2, twin.HelpOverIRC)
+}
 
 func dhtBot(p *play) { p.infect(p.calm().camera, attack.JoinDHT, time.Minute, cordon.C2P2P) }
 

@@ -190,6 +190,11 @@ func TestTwinsAreTemptations(t *testing.T) {
 		{"twin-keepalive", []string{"\xa5\x01", "\xc0\x00", "\xd0\x00"}},
 		{"twin-irc", []string{"PRIVMSG #gardening"}},
 		{"twin-p2p", []string{"d1:ad2:id20:", "BitTorrent protocol"}},
+		{"twin-admin", []string{"SSH-2.0-OpenSSH_9.6"}},
+		{"twin-nvr", []string{"Authorization: Basic", "401 Unauthorized"}},
+		{"twin-irc-help", []string{" :!help", " :.get it", " :@update please"}},
+		{"twin-openport", []string{"GET /part/"}},
+		{"twin-dmz", []string{"d1:ad2:id20:", "OPTIONS sip:"}},
 	} {
 		file, _ := capture(t, c.scenario, Options{Seed: 7, Duration: 4 * time.Minute})
 		for _, word := range c.words {

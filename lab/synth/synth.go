@@ -87,6 +87,9 @@ type Report struct {
 	First, Last cordon.Time
 	Home        []netip.Prefix
 	Truth       []Truth // in the order in which it begins
+	// Signs are kinds that a harmless home may be suspected of, up to watch: it
+	// does what an attacker does, and only more than the wire tells says why.
+	Signs []cordon.Kind
 }
 
 // Truth is one thing that a device really does, or that is done to it.
@@ -143,6 +146,9 @@ func (p *play) tell(d *world.Device) attack.Tell {
 		p.report.Truth = append(p.report.Truth, Truth{Device: d.MAC, Address: d.Addr, Deed: deed})
 	}
 }
+
+// allow lets a harmless play be suspected of k.
+func (p *play) allow(k cordon.Kind) { p.report.Signs = append(p.report.Signs, k) }
 
 type behaviour = world.Behaviour
 

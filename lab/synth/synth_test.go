@@ -182,6 +182,24 @@ func TestWriteTruth(t *testing.T) {
 	}
 }
 
+// What a harmless home may be suspected of is no false alarm, everything else is.
+func TestWriteTruthOfSigns(t *testing.T) {
+	_, report := capture(t, "twin-nvr", short(0))
+	var b bytes.Buffer
+	if err := report.WriteTruth(&b, "home.pcap"); err != nil {
+		t.Fatal(err)
+	}
+	var got truthFile
+	if err := json.Unmarshal(bytes.Replace(b.Bytes(), []byte(`"none"`), []byte("0"), 1), &got); err != nil {
+		t.Fatal(err)
+	}
+	c := got.Captures[0]
+	want := []string{"posture.*", string(cordon.BruteforceOutbound)}
+	if diff := cmp.Diff(want, c.Except); diff != "" || c.Outcome != cordon.None || !cmp.Equal(c.MustNot, []string{"*"}) {
+		t.Errorf("truth: %s", b.Bytes())
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	for _, c := range []struct {
 		scenario, want string

@@ -40,7 +40,8 @@ type truthMust struct {
 }
 
 // WriteTruth writes the truth about a capture as JSON in the form that
-// 'cordon-lab eval' reads; file is the capture's path as seen from there.
+// 'cordon-lab eval' reads; file is the capture's path as seen from there. That
+// form has no "at most watch": kinds of r.Signs are excepted whatever their level.
 func (r *Report) WriteTruth(w io.Writer, file string) error {
 	c := truthCapture{File: file, Family: r.Scenario.Name, Outcome: cordon.None}
 	for _, prefix := range r.Home {
@@ -48,6 +49,9 @@ func (r *Report) WriteTruth(w io.Writer, file string) error {
 	}
 	if len(r.Truth) == 0 {
 		c.MustNot, c.Except = []string{"*"}, []string{"posture.*"}
+		for _, k := range r.Signs {
+			c.Except = append(c.Except, string(k))
+		}
 	}
 	for i, t := range r.Truth {
 		at := r.since(t.At)

@@ -122,14 +122,41 @@ func eyeballs(p *world.Proc, d *world.Device) {
 			if !ok {
 				return
 			}
-			p.Go(func(p *world.Proc) { d.Try(p, p.World.Far(h, true), 443, 1) })
-			p.Sleep(250 * time.Millisecond)
-			if c := shake(p, d, p.World.Far(h, false), name, 443, "h2"); c != nil {
-				fetch(c, p, 500, 20000)
-				c.Close()
-			}
+			tryBoth(p, d, h, name)
 		})
 		if !p.Sleep(p.Poisson(6 * time.Second)) {
+			return
+		}
+	}
+}
+
+// tryBoth fetches something from a host whose IPv6 is silent.
+func tryBoth(p *world.Proc, d *world.Device, h *world.Host, name string) {
+	p.Go(func(p *world.Proc) { d.Try(p, p.World.Far(h, true), 443, 1) })
+	p.Sleep(250 * time.Millisecond)
+	if c := shake(p, d, p.World.Far(h, false), name, 443, "h2"); c != nil {
+		fetch(c, p, 500, 20000)
+		c.Close()
+	}
+}
+
+// pageHosts is how many hosts a rich page is made of.
+const pageHosts = 30
+
+// browsePrivately is a person reading, a rich page every 20 s or so, where IPv6
+// leads nowhere. Names are asked for over TLS, at an address that the browser has
+// built in (RFC 8484), and so nobody at home knows them.
+func browsePrivately(p *world.Proc, d *world.Device) {
+	resolver := &world.Host{Addr: netip.AddrFrom4([4]byte{192, 0, 2, 53}), Hops: 9, Delay: 12 * time.Millisecond}
+	names := shake(p, d, p.World.Far(resolver, false), "doh.example.net", 443, "h2")
+	for site := 0; names != nil; site++ {
+		for n := range pageHosts {
+			fetch(names, p, 130, 260)
+			h := p.World.Net.Stranger(p.Rand, world.Answers)
+			h.Addr6, h.Mood6 = p.World.Net.Somewhere6(p.Rand), world.Silent
+			p.Go(func(p *world.Proc) { tryBoth(p, d, h, fmt.Sprintf("part%d.site%d.example.org", n, site)) })
+		}
+		if !p.Sleep(p.Poisson(20 * time.Second)) {
 			return
 		}
 	}

@@ -16,7 +16,7 @@ func TestAttack(t *testing.T) {
 }
 
 func TestTwin(t *testing.T) {
-	for _, scenario := range []string{"twin-irc"} {
+	for _, scenario := range []string{"twin-irc", "twin-irc-help"} {
 		t.Run(scenario, func(t *testing.T) { detectiontest.Twin(t, scenario) })
 	}
 }

@@ -56,6 +56,7 @@ func TestPorts(t *testing.T) {
 	}{
 		{"fifteen closed ports", sequence(1, 15), packet.ProtoTCP, none, 1},
 		{"fourteen", sequence(1, 14), packet.ProtoTCP, none, 0},
+		{"many at once, before any can answer", sequence(1, 15), packet.ProtoTCP, func(p uint16) bool { return p > 1 }, 0},
 		{"open ports", sequence(1, 200), packet.ProtoTCP, all, 0},
 		{"one port again and again", make([]uint16, 500), packet.ProtoTCP, none, 0},
 		{"closed ports, an open one in between", mixed(), packet.ProtoTCP, func(p uint16) bool { return p == 80 }, 1},

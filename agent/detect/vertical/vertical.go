@@ -3,8 +3,9 @@
 //
 // Somebody who looks for a way into a host tries its ports one after the other.
 // Healthy programs open several ports of one host too (FTP in passive mode, games,
-// TURN relays), but those answer, so a port counts when it was tried and an
-// answer takes it back. UDP has no answer to rely on: there a port counts when
+// TURN relays), but those answer, so a port counts when it was tried, an answer
+// takes it back, and nothing is told before a third was refused or the first has
+// been silent for a second. UDP has no answer to rely on: there a port counts when
 // the host refused it, traceroute's ports left out.
 package vertical
 
@@ -31,6 +32,10 @@ type Config struct {
 	Report func(cordon.Detection)
 }
 
+// patience is how long a first attempt may wait for its answer: most of the
+// internet answers within a few hundred milliseconds.
+const patience = time.Second
+
 // maxTargets is how many hosts are watched per device at a time.
 const maxTargets = 8
 
@@ -48,11 +53,12 @@ type Detector struct {
 
 // target is one host that a device tries the ports of.
 type target struct {
-	ports  window.Distinct
-	failed uint64
-	since  cordon.Time
-	last   cordon.Time
-	told   cordon.Time
+	refused int // attempts, since the count began
+	ports   window.Distinct
+	failed  uint64
+	since   cordon.Time
+	last    cordon.Time
+	told    cordon.Time
 }
 
 // New returns a Detector.
@@ -74,6 +80,8 @@ func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
 		d.tried(f, now)
 	case tcp && ev == cordon.FlowAnswered:
 		d.answered(f, now)
+	case tcp && (ev == cordon.FlowRefused || ev == cordon.FlowSilent):
+		d.refused(f, now)
 	case f.Proto == packet.ProtoUDP && ev == cordon.FlowRefused && (f.PeerPort < tracerouteFirst || f.PeerPort > tracerouteLast):
 		d.tried(f, now)
 	}
@@ -82,15 +90,33 @@ func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
 func (d *Detector) tried(f *cordon.Flow, now cordon.Time) {
 	t := d.state.Get(f.Device.Slot, f.Device.Generation).Get(f.Peer, int64(now), maxTargets)
 	if t.since == 0 || now.Sub(t.last) > d.cfg.Window {
-		t.since, t.failed = now, 0
+		t.since, t.failed, t.refused = now, 0, 0
 	}
 	if !t.ports.AddKey(uint64(f.PeerPort), int64(now), d.cfg.Window) {
 		return
 	}
 	t.last = now
 	t.failed++
+	if f.Proto == packet.ProtoUDP {
+		t.refused++
+	}
+	d.judge(t, f, now)
+}
+
+// refused notes that a port which counts already does not answer.
+func (d *Detector) refused(f *cordon.Flow, now cordon.Time) {
+	if t := d.state.Get(f.Device.Slot, f.Device.Generation).Peek(f.Peer, int64(now)); t != nil {
+		t.refused++
+		d.judge(t, f, now)
+	}
+}
+
+func (d *Detector) judge(t *target, f *cordon.Flow, now cordon.Time) {
 	if !t.ports.Reached(d.cfg.Ports, int64(now), d.cfg.Window) || t.told != 0 && now.Sub(t.told) < d.cfg.Renew {
 		return
+	}
+	if t.refused < d.cfg.Ports/3 && now.Sub(cordon.Time(t.ports.Since(d.cfg.Ports))) < patience {
+		return // they may all be about to answer
 	}
 	t.told = now
 	d.cfg.Report(d.detection(f, t, now))

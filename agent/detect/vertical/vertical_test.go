@@ -9,6 +9,14 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func TestAttack(t *testing.T) { detectiontest.Attack(t, "scan-vertical", *update) }
+func TestAttack(t *testing.T) {
+	for _, scenario := range []string{"scan-vertical", "scan-fin"} {
+		t.Run(scenario, func(t *testing.T) { detectiontest.Attack(t, scenario, *update) })
+	}
+}
 
-func TestTwin(t *testing.T) { detectiontest.Twin(t, "twin-vertical") }
+func TestTwin(t *testing.T) {
+	for _, scenario := range []string{"twin-vertical", "twin-openport"} {
+		t.Run(scenario, func(t *testing.T) { detectiontest.Twin(t, scenario) })
+	}
+}

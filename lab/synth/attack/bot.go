@@ -80,6 +80,18 @@ func CallHome(tell Tell) world.Behaviour {
 	}
 }
 
+// CallInVain is a bot whose server is gone: it asks for its name and tries it
+// again and again, without an answer.
+func CallInVain(p *world.Proc, d *world.Device) {
+	const name = "cnc.gone.example.net"
+	p.World.Net.Named(name).Mood = world.Silent
+	for ok := true; ok; ok = p.Sleep(p.Jitter(5*time.Second, 0.2)) {
+		if h, found := d.Resolve(p, name); found {
+			d.Try(p, p.World.Far(h, false), 1312, 2)
+		}
+	}
+}
+
 // JoinIRC is a bot that waits in a channel for commands, at a bare address and an
 // odd port, and obeys one of them.
 func JoinIRC(p *world.Proc, d *world.Device) {

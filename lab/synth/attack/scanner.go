@@ -86,15 +86,100 @@ func SlowScan(p *world.Proc, d *world.Device) {
 	}
 }
 
+// The rest of a scan that hides: each round is one probe of telnet and one of each
+// of so many ports that nobody looks for.
+const (
+	junkPorts = 40
+	junkStep  = 1237 // keeps them apart
+	junkEvery = 10 * time.Millisecond
+)
+
+// HiddenScan scans telnet with the kernel's sockets, two or three hosts a second,
+// among forty times as many connections to junk ports of other hosts.
+func HiddenScan(p *world.Proc, d *world.Device) {
+	ports := []uint16{23}
+	for n := range junkPorts {
+		ports = append(ports, uint16(10000+n*junkStep+p.IntN(junkStep)))
+	}
+	for n := 0; ; n++ {
+		to, port := stranger(p, scanned(p)), ports[n%len(ports)]
+		p.Go(func(p *world.Proc) { attempt(p, d, to, port, 1) })
+		if !p.Sleep(p.Jitter(junkEvery, 0.5)) {
+			return
+		}
+	}
+}
+
+// deadTelnet is how a random address takes a SYN where next to nothing answers:
+// one in so many refuses.
+const deadTelnet = 2000
+
+// DeafScan scans telnet with the kernel's sockets, about 15 hosts a second, and
+// finds nothing.
+func DeafScan(p *world.Proc, d *world.Device) {
+	for ok := true; ok; ok = p.Sleep(p.Poisson(time.Second / 15)) {
+		mood := world.Silent
+		if p.IntN(deadTelnet) == 0 {
+			mood = world.Refuses
+		}
+		to := stranger(p, mood)
+		p.Go(func(p *world.Proc) { attempt(p, d, to, 23, 2) })
+	}
+}
+
+// The size of a block of BlockScan and its pace: 200 SYNs a second.
+const (
+	blockHosts = 64
+	blockPorts = 200
+	blockEvery = 5 * time.Millisecond
+)
+
+// BlockScan tries the first 200 ports of 64 addresses in a row, in random order,
+// with SYNs as scanners of the whole internet make them, and then those of the
+// next block. Every fourth address is in use and has SSH and a web server.
+func BlockScan(p *world.Proc, d *world.Device) {
+	source := uint16(33000 + p.IntN(28000))
+	for {
+		to := stranger(p, world.Silent)
+		block := to.Addr.As4()
+		for _, n := range p.Perm(blockHosts * blockPorts) {
+			host, port := n%blockHosts, uint16(1+n/blockHosts)
+			block[3] = block[3]&^(blockHosts-1) | byte(host)
+			to.Addr, to.Mood = netip.AddrFrom4(block), world.Silent
+			switch {
+			case host%4 > 0:
+			case port == 22 || port == 80:
+				to.Mood = world.Answers
+			default:
+				to.Mood = world.Refuses
+			}
+			d.SendRaw(p, to, world.Raw{Source: source, Port: port, Seq: p.Uint32(), Window: 1024, MSS: true})
+			if !p.Sleep(p.Jitter(blockEvery, 0.5)) {
+				return
+			}
+		}
+	}
+}
+
 // PortScan tries 1,000 ports of one host with SYNs as nmap makes them: one
 // source port, one option, window 1024.
 func PortScan(target *world.Device) world.Behaviour {
+	return scanPorts(target, world.Raw{Window: 1024, MSS: true})
+}
+
+// FINScan is PortScan with nmap's FIN instead of the SYN, and no option.
+func FINScan(target *world.Device) world.Behaviour {
+	return scanPorts(target, world.Raw{Window: 1024, FIN: true})
+}
+
+func scanPorts(target *world.Device, r world.Raw) world.Behaviour {
 	return func(p *world.Proc, d *world.Device) {
-		source, seq := uint16(33000+p.IntN(28000)), p.Uint32()
+		r := r
+		r.Source, r.Seq = uint16(33000+p.IntN(28000)), p.Uint32()
 		to := target.Near(false)
 		for _, n := range p.Perm(1000) {
-			port := uint16(1 + n)
-			d.SendRaw(p, to, world.Raw{Source: source, Port: port, Seq: seq, Window: 1024, MSS: true})
+			r.Port = uint16(1 + n)
+			d.SendRaw(p, to, r)
 			if !p.Sleep(p.Jitter(3*time.Millisecond, 0.6)) {
 				return
 			}

@@ -65,6 +65,12 @@ func (s *SSH) Type(keys int) {
 	s.c.Down(message.Opaque(s.p.Rand, 600+s.p.IntN(2000)))
 }
 
+// Show is a program that asks for a report of size bytes.
+func (s *SSH) Show(size int) {
+	s.ask(2*sshService, sshService)
+	s.c.Down(message.Opaque(s.p.Rand, size))
+}
+
 // Copy is a program that sends size bytes.
 func (s *SSH) Copy(size int) {
 	s.ask(2*sshService, sshService)

@@ -131,6 +131,15 @@ func TorrentPiece(index, begin, size int) []byte {
 	return be.AppendUint32(b, uint32(begin))
 }
 
+// SIPOptions asks whether a telephone exchange is there (RFC 3261 §11), as those
+// who look for open ones do.
+func SIPOptions(r *rand.Rand, host, from netip.Addr) []byte {
+	id := r.Uint32()
+	return fmt.Appendf(nil, "OPTIONS sip:100@%s SIP/2.0\r\nVia: SIP/2.0/UDP %s:5060;branch=z9hG4bK-%d;rport\r\nMax-Forwards: 70\r\n"+
+		"To: <sip:100@%s>\r\nFrom: <sip:100@%s>;tag=%08x\r\nCall-ID: %d\r\nCSeq: 1 OPTIONS\r\nContact: <sip:100@%s:5060>\r\n"+
+		"Accept: application/sdp\r\nContent-Length: 0\r\n\r\n", host, from, id, host, from, id, id, from)
+}
+
 // BulbDiscovery is a small obfuscated question as light bulbs broadcast it: the
 // text, each byte combined with the one before.
 func BulbDiscovery(text string) []byte {

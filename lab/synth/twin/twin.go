@@ -99,6 +99,37 @@ func ChatIRC(p *world.Proc, d *world.Device) {
 	}
 }
 
+// HelpOverIRC is a program that answers in a channel where people ask for help and
+// for files, and order the helpers there about.
+func HelpOverIRC(p *world.Proc, d *world.Device) {
+	h, ok := d.Resolve(p, "irc.help.example.org")
+	if !ok {
+		return
+	}
+	c := d.Dial(p, p.World.Far(h, false), 6667)
+	if c.Outcome != world.Answers {
+		return
+	}
+	const channel = "#help"
+	i := dialogue.JoinIRC(p, c, "irc.help.example.org", "shelf", channel)
+	for n := 0; p.Sleep(p.Poisson(9 * time.Second)); n++ {
+		switch n % 6 {
+		case 0:
+			i.Hear("tom", channel, "!help")
+		case 1:
+			i.Say(channel, "tom: ask, and somebody will know")
+		case 2:
+			i.Hear("eve", channel, ".get it")
+		case 3:
+			i.Hear("ada", channel, "@update please")
+		case 4:
+			i.Hear("tom", channel, "thanks, that was it")
+		case 5:
+			i.Ping()
+		}
+	}
+}
+
 // Bootstrap is a client of BitTorrent that looks for its first nodes by name.
 func Bootstrap(p *world.Proc, d *world.Device) {
 	for _, name := range attack.Bootstrap {

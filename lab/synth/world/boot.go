@@ -52,8 +52,12 @@ func (d *Device) lease(p *Proc) {
 }
 
 func (d *Device) leaseOf(p *Proc) message.Lease {
-	return message.Lease{Transaction: p.Uint32(), MAC: d.MAC, Addr: d.Addr, Server: d.home.Router.Addr, Seconds: leaseSeconds,
+	l := message.Lease{Transaction: p.Uint32(), MAC: d.MAC, Addr: d.Addr, Server: d.home.Router.Addr, Seconds: leaseSeconds,
 		Host: d.Name, Vendor: d.System.Vendor, Params: d.System.Params}
+	if d.Shy {
+		l.Host, l.Vendor = "", ""
+	}
+	return l
 }
 
 func (d *Device) renew(p *Proc) {

@@ -43,6 +43,7 @@ type Device struct {
 	Addr6  netip.Addr // of Prefix6, the zero Addr: no IPv6
 	Open   []uint16   // TCP ports that it answers on
 	Drops  bool       // closed ports are silent: a firewall
+	Shy    bool       // its DHCP tells neither its name nor its system
 	Delay  time.Duration
 
 	home       *Home
@@ -187,10 +188,16 @@ func (n *Internet) Named(name string) *Host {
 	return h
 }
 
+// far6 is where hosts on the internet have their IPv6 addresses (RFC 3849).
+var far6 = netip.MustParsePrefix("2001:db8:f000::/64")
+
+// Somewhere6 returns a random IPv6 address of the internet.
+func (n *Internet) Somewhere6(r *rand.Rand) netip.Addr { return opaque64(far6, r) }
+
 // Named6 is Named for a host that has an IPv6 address, too.
 func (n *Internet) Named6(name string) *Host {
 	h := n.Named(name)
-	a := netip.MustParseAddr("2001:db8:f000::").As16()
+	a := far6.Addr().As16()
 	four := h.Addr.As4()
 	copy(a[6:8], four[2:])
 	a[15] = four[3]

@@ -6,12 +6,13 @@ import (
 	"cordon/lab/synth/frame"
 )
 
-// Raw is a SYN that no kernel made.
+// Raw is a first segment that no kernel made: a SYN, or a FIN out of nowhere.
 type Raw struct {
 	Source, Port uint16
 	Seq          uint32
 	Window       uint16
 	MSS          bool // with the one option; otherwise none
+	FIN          bool // instead of SYN
 }
 
 // MiraiSYN is the SYN of Mirai's scanner: the destination is the sequence
@@ -21,9 +22,10 @@ func MiraiSYN(p *Proc, to End, source, port uint16) Raw {
 	return Raw{Source: source, Port: port, Seq: binary.BigEndian.Uint32(addr[:]), Window: uint16(p.Uint32())}
 }
 
-// SendRaw sends a SYN past d's kernel. If the other is in the mood it answers,
-// and a SYN-ACK is reset by that kernel, which knows of nothing. SendRaw waits
-// for an unknown neighbour's MAC only.
+// SendRaw sends a segment past d's kernel. If the other is in the mood it answers,
+// and a SYN-ACK is reset by that kernel, which knows of nothing. An open port has
+// no answer to a FIN, a closed one resets it (RFC 9293 §3.10.7). SendRaw waits for
+// an unknown neighbour's MAC only.
 func (d *Device) SendRaw(p *Proc, to End, r Raw) {
 	if !d.Reach(p, to.Addr) {
 		return
@@ -32,16 +34,26 @@ func (d *Device) SendRaw(p *Proc, to End, r Raw) {
 	if to.Device != nil {
 		to.Mood = to.Device.mood(r.Port)
 	}
-	syn := frame.Segment{SrcPort: r.Source, DstPort: r.Port, Seq: r.Seq, Flags: frame.SYN, Window: r.Window}
+	s := frame.Segment{SrcPort: r.Source, DstPort: r.Port, Seq: r.Seq, Flags: frame.SYN, Window: r.Window}
+	if r.FIN {
+		s.Flags = frame.FIN
+	}
 	if r.MSS {
 		var buf [4]byte
-		syn.Options = options(buf[:0], "M", 1460, 0, 0, 0)
+		s.Options = options(buf[:0], "M", 1460, 0, 0, 0)
 	}
 	n := frame.Net{Src: near.Addr, Dst: to.Addr, TTL: near.TTL, ID: uint16(p.Uint32()), MayFrag: true}
-	p.emit(w.frame.TCP(link(near, to), n, syn, nil))
-	if to.Mood == Answers || to.Mood == Refuses {
+	p.emit(w.frame.TCP(link(near, to), n, s, nil))
+	if to.Mood == Answers && !r.FIN || to.Mood == Refuses {
 		p.After(to.Delay, func(p *Proc) { d.answerRaw(p, to, r) })
 	}
+}
+
+// Backscatter is from's answer to a SYN that d never sent: somebody forges d's
+// address. A SYN-ACK is reset by d's kernel, a RST ends there.
+func (d *Device) Backscatter(p *Proc, from End, r Raw) {
+	d.Reach(p, from.Addr)
+	d.answerRaw(p, from, r)
 }
 
 func (d *Device) answerRaw(p *Proc, to End, r Raw) {
