@@ -5,6 +5,7 @@ import (
 
 	"cordon"
 	"cordon/agent/observe/dns"
+	"cordon/internal/ascii"
 )
 
 const (
@@ -229,7 +230,7 @@ func (r *Reader) kind(n dns.Name) (kind dns.Name, ok bool) {
 			_, domain, _ := r.dns.Label(rest)
 			_, root, _ := r.dns.Label(domain)
 			if r.label(domain, "local") && r.label(root, "") {
-				return n, !dns.EqualFold(label, "_dns-sd")
+				return n, !ascii.EqualFold(label, "_dns-sd")
 			}
 		}
 		n = rest
@@ -240,15 +241,15 @@ func (r *Reader) kind(n dns.Name) (kind dns.Name, ok bool) {
 // label reports whether the first label of n is s.
 func (r *Reader) label(n dns.Name, s string) bool {
 	label, _, err := r.dns.Label(n)
-	return err == nil && dns.EqualFold(label, s)
+	return err == nil && ascii.EqualFold(label, s)
 }
 
 // appendKind appends the two labels of a service type, as in "_hap._tcp".
 func (r *Reader) appendKind(dst []byte, kind dns.Name) []byte {
 	service, rest, _ := r.dns.Label(kind)
 	proto, _, _ := r.dns.Label(rest)
-	dst = append(dns.AppendLower(dst, service), '.')
-	return dns.AppendLower(dst, proto)
+	dst = append(ascii.AppendLower(dst, service), '.')
+	return ascii.AppendLower(dst, proto)
 }
 
 // modelKeys are the TXT keys that makers tell a model in, the best first: model
@@ -265,7 +266,7 @@ func modelOf(data []byte, raop bool) (model []byte, rank int) {
 	for text, rest, ok := dns.NextText(data); ok; text, rest, ok = dns.NextText(rest) {
 		for i, key := range modelKeys[:rank] {
 			n := len(key)
-			if len(text) > n+1 && text[n] == '=' && dns.EqualFold(text[:n], key) && !(raop && key == "md") {
+			if len(text) > n+1 && text[n] == '=' && ascii.EqualFold(text[:n], key) && !(raop && key == "md") {
 				model, rank = text[n+1:], i
 				break
 			}

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 
 	"cordon"
-	"cordon/agent/observe/dns"
 	"cordon/agent/observe/ssdp"
+	"cordon/internal/ascii"
 )
 
 // discovery reads one SSDP message. Announcements and responses give FactSSDP
@@ -34,7 +34,7 @@ func (r *Reader) discovery() {
 		return
 	}
 	if len(m.Target) > 0 && !bytes.HasPrefix(m.Target, []byte("uuid:")) {
-		o.Service = dns.AppendLower(o.Service, m.Target[:min(len(m.Target), MaxText-len(o.Service))])
+		o.Service = ascii.AppendLower(o.Service, m.Target[:min(len(m.Target), MaxText-len(o.Service))])
 	} else if m.Kind == ssdp.Search {
 		return
 	}

@@ -4,7 +4,7 @@ import (
 	"cordon"
 	"cordon/agent/observe/dhcp"
 	"cordon/agent/observe/dhcp6"
-	"cordon/agent/observe/dns"
+	"cordon/internal/ascii"
 )
 
 // lease reads one DHCPv4 message: a client's tells what the client is, a
@@ -39,7 +39,7 @@ func (r *Reader) leaseWanted() {
 		return
 	}
 	o := r.fact(cordon.FactDHCP)
-	o.Name = cut(dns.AppendLower(r.name[:0], m.Host))
+	o.Name = cut(ascii.AppendLower(r.name[:0], m.Host))
 	o.Vendor, o.Params, o.Client = m.Vendor, m.Params, m.ID
 	if m.ID == nil && m.Hardware != r.p.SrcMAC && m.Hardware != [6]byte{} {
 		r.client[0] = 1 // Ethernet
@@ -97,7 +97,7 @@ func (r *Reader) lease6() {
 		return
 	}
 	o := r.fact(cordon.FactDHCP)
-	o.Name = cut(dns.AppendLower(r.name[:0], m.Host()))
+	o.Name = cut(ascii.AppendLower(r.name[:0], m.Host()))
 	o.Vendor, o.Client = cut(m.Vendor()), cut(m.Client)
 	o.Params = m.AppendRequested(r.text[:0])
 	if m.Wanted.IsValid() {

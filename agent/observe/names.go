@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/internal/slots"
 )
 
 const (
@@ -30,13 +31,14 @@ const (
 	owners = 1024
 )
 
-// Names remembers which name gave a device an address: the bindings that DNS
-// answers made, per device. It is a table of fixed size; one device holds at
+// Names remembers which addresses DNS gave a device: the bindings that answers
+// to its own questions made. It is a table of fixed size; one device holds at
 // most a quarter of it, and when it is full the binding that was renewed
-// longest ago goes. It allocates nothing after NewNames, but for what Lookup
-// returns, and is for one goroutine.
+// longest ago goes. It allocates once for each device slot and nothing more,
+// and is for one goroutine.
 type Names struct {
 	seed     maphash.Seed // no result depends on it
+	asked    slots.Table[questions]
 	bindings []binding
 	buckets  []int32 // first binding of each hash, -1 for none
 	age      ring    // all in use, newest first
@@ -47,7 +49,7 @@ type Names struct {
 	evicted  uint64
 }
 
-// binding is one name of one address for one device, 104 bytes.
+// binding is one address that a name gave one device, 104 bytes.
 type binding struct {
 	key     bindingKey
 	expires cordon.Time
@@ -66,8 +68,8 @@ func keyOf(d *cordon.Device, a netip.Addr) bindingKey {
 	return bindingKey{addr: a.As16(), slot: uint32(d.Slot), generation: d.Generation}
 }
 
-// NewNames returns a table for n bindings of 124 bytes with their lists; n ≤ 0 means 4096, and
-// fewer than 4 become 4.
+// NewNames returns a table for n bindings of 124 bytes with their lists; n ≤ 0
+// means 4096, and fewer than 4 become 4.
 func NewNames(n int) *Names {
 	if n <= 0 {
 		n = defaultNames
@@ -87,31 +89,43 @@ func NewNames(n int) *Names {
 	return names
 }
 
-// Len returns how many bindings are kept, those that ended and were not yet
-// evicted among them.
-func (t *Names) Len() int { return int(t.age.size) }
-
 // Evicted returns how many bindings went before they ended, for room or quota.
 func (t *Names) Evicted() uint64 { return t.evicted }
 
-// Learn takes an observation with its Device; only FactDNSAnswer binds. A
-// binding holds from o.At for the answer's TTL, at least 10 minutes and at most
-// 24 hours, and an answer never shortens one.
+// Learn takes an observation with its Device. FactDNSQuery is a question that is
+// kept for answerWithin; FactDNSAnswer binds when the device has asked for the
+// name, else anybody who can send it a datagram from port 53 could say whom it
+// may contact unnoticed. A binding holds from o.At for the answer's TTL, at least
+// 10 minutes and at most 24 hours, and an answer never shortens one.
 //
 // FactMDNS does not bind: what a device announces is said to everybody, and the
 // table is of what one device was told.
 func (t *Names) Learn(o *cordon.Observation) {
-	if o.Fact != cordon.FactDNSAnswer || o.Device == nil || len(o.Name) == 0 {
+	if o.Device == nil || len(o.Name) == 0 {
 		return
 	}
+	switch o.Fact {
+	case cordon.FactDNSQuery:
+		t.questions(o).ask(o)
+	case cordon.FactDNSAnswer:
+		if len(o.Addrs) > 0 && t.questions(o).asked(o) {
+			t.answer(o)
+		}
+	}
+}
+
+func (t *Names) questions(o *cordon.Observation) *questions {
+	return t.asked.Get(o.Device.Slot, o.Device.Generation)
+}
+
+func (t *Names) answer(o *cordon.Observation) {
 	life := min(max(time.Duration(o.TTL)*time.Second, nameFloor), nameCeiling)
 	name := tail(o.Name)
 	for _, a := range o.Addrs {
 		if a.IsUnspecified() { // how filters say no
 			continue
 		}
-		i := t.bind(keyOf(o.Device, a), o.At)
-		b := &t.bindings[i]
+		b := &t.bindings[t.bind(keyOf(o.Device, a), o.At)]
 		b.length = uint8(copy(b.name[:], name))
 		b.expires = max(b.expires, o.At.Add(life))
 	}
@@ -119,27 +133,27 @@ func (t *Names) Learn(o *cordon.Observation) {
 
 // Resolved reports whether a DNS answer gave d the address lately.
 func (t *Names) Resolved(d *cordon.Device, a netip.Addr, now cordon.Time) bool {
-	return t.valid(d, a, now) >= 0
+	return t.valid(d, a, now) != nil
 }
 
-// Lookup returns the name that an answer last gave d the address for, of names
-// over 64 bytes the end. The name is hostile text, and allocated.
-func (t *Names) Lookup(d *cordon.Device, a netip.Addr, now cordon.Time) (name string, ok bool) {
-	i := t.valid(d, a, now)
-	if i < 0 {
-		return "", false
+// Name returns the name that an answer last gave d the address for, of names
+// over 64 bytes the end, empty when there was none lately. It is hostile text,
+// and allocated.
+func (t *Names) Name(d *cordon.Device, a netip.Addr, now cordon.Time) string {
+	b := t.valid(d, a, now)
+	if b == nil {
+		return ""
 	}
-	b := &t.bindings[i]
-	return string(b.name[:b.length]), true
+	return string(b.name[:b.length])
 }
 
-func (t *Names) valid(d *cordon.Device, a netip.Addr, now cordon.Time) int32 {
+func (t *Names) valid(d *cordon.Device, a netip.Addr, now cordon.Time) *binding {
 	k := keyOf(d, a)
 	i := t.find(k, *t.bucket(&k))
-	if i >= 0 && t.bindings[i].expires < now {
-		return -1
+	if i < 0 || t.bindings[i].expires < now {
+		return nil
 	}
-	return i
+	return &t.bindings[i]
 }
 
 // bucket returns the head of k's chain.

@@ -36,8 +36,8 @@ const (
 const MaxText = 255
 
 // MaxAddrs is the most addresses that one fact tells. Answers with more are
-// rare; the rest is not seen.
-const MaxAddrs = 32
+// rare, and of those a forged one could bring in many; the rest is not seen.
+const MaxAddrs = 16
 
 // Config of a Reader.
 type Config struct {

@@ -2,12 +2,17 @@
 // as it tells who guesses passwords, loads programs and takes commands.
 //
 // The flow table asks Begin before a flow's first payload and shows Said every
-// packet with payload until it has heard enough; facts go out through Config.Yield, into the
-// same observations as everything else that is read from packets. A protocol is
+// packet with payload until it has heard enough; facts go out through Config.Yield,
+// into the same observations as everything else that is read from packets. A protocol is
 // known by what is said and not by its port. What comes out is how far a dialogue
 // has come: a log-in was tried, refused, has succeeded; a command of the sort that
 // malware types. What was typed, names and passwords above all, never comes out,
 // and is not kept.
+//
+// Known exploits are looked for where malware sends them: in flows to the ports
+// that it probes, in those that no DNS answer led to, and in those that come in or
+// stay within the home. Searched are the first 256 bytes that the opener says, and
+// of each HTTP request the first 768 (see exploit.go); nothing of it is kept.
 //
 // Everything is bounded. A TCP flow in which something is said has a conversation,
 // of which there is a fixed number, shared fairly between devices (see share.go); a

@@ -1,6 +1,9 @@
 package dialogue
 
-import "cordon"
+import (
+	"cordon"
+	"cordon/internal/ascii"
+)
 
 // Bounds of an FTP conversation: of a client's line its command is kept (RFC 959
 // §4.1), of a server's its code (§4.2), so that no name and no password is.
@@ -36,12 +39,12 @@ func (t *Table) ftp(c *conversation, k int, b []byte) (more bool) {
 
 func (t *Table) ftpCommand(c *conversation, line []byte) (more bool) {
 	switch verb := line[:min(len(line), ftpVerb)]; {
-	case equalFold(verb, "user"):
+	case ascii.EqualFold(verb, "user"):
 		c.telnet.phase = phaseNamed
-	case equalFold(verb, "pass"):
+	case ascii.EqualFold(verb, "pass"):
 		c.telnet.phase = phaseAnswered
 		t.login(ftpService, cordon.LoginTried)
-	case equalFold(verb, "auth"): // TLS follows, RFC 4217
+	case ascii.EqualFold(verb, "auth"): // TLS follows, RFC 4217
 		return false
 	}
 	return true

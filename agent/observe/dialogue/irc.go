@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"cordon"
+	"cordon/internal/ascii"
 )
 
 // ircMost is how many bytes of an IRC connection are read: days of a bot, hours of
@@ -53,7 +54,7 @@ func (t *Table) ircLine(k int, line []byte) {
 		word = ircServices[5]
 	}
 	for i, name := range ircServices {
-		if !equalFold(word, string(name)) {
+		if !ascii.EqualFold(word, string(name)) {
 			continue
 		}
 		switch {
@@ -99,7 +100,7 @@ func isOrder(text []byte) bool {
 		word = word[:i] // "udp.start"
 	}
 	for _, order := range orders {
-		if equalFold(word, order) {
+		if ascii.EqualFold(word, order) {
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"cordon/agent/observe/dialogue/prompt"
+	"cordon/internal/ascii"
 )
 
 // opening is how a side's first bytes show its protocol.
@@ -134,7 +135,7 @@ func greeted(said []byte) kind {
 	switch {
 	case len(said) < 4:
 		return unknown
-	case equalFold(said[:4], "helo"), equalFold(said[:4], "ehlo"):
+	case ascii.HasPrefixFold(said, "helo"), ascii.HasPrefixFold(said, "ehlo"):
 		return other
 	}
 	return isFTP
@@ -192,24 +193,4 @@ func isText(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// equalFold compares b with lower-case ASCII letters.
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i, ch := range b {
-		if fold(ch) != lower[i] {
-			return false
-		}
-	}
-	return true
-}
-
-func fold(ch byte) byte {
-	if 'A' <= ch && ch <= 'Z' {
-		return ch + 'a' - 'A'
-	}
-	return ch
 }

@@ -85,7 +85,7 @@ func (t *Table) talk(id int32, f *cordon.Flow) *conversation {
 	i := t.free
 	c := &t.talks[i]
 	t.free = c.next
-	*c = conversation{seat: id, owner: o, begun: t.now}
+	*c = conversation{seat: id, owner: o, begun: t.now, scan: scan(f, headMost)}
 	if !f.Midstream {
 		c.sides[opener].known, c.sides[opener].next = true, f.FirstSeq+1
 	}

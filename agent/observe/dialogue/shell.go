@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cordon"
+	"cordon/internal/ascii"
 )
 
 // shell is what was typed into a shell that malware types too.
@@ -176,7 +177,7 @@ func hostOf(b []byte) []byte {
 		b = b[:bytes.IndexByte(b, ':')]
 	}
 	for _, ch := range b {
-		if ch := fold(ch); (ch < 'a' || ch > 'z') && (ch < '0' || ch > '9') && ch != '.' && ch != '-' && ch != '_' && ch != ':' {
+		if ch := ascii.Lower(ch); (ch < 'a' || ch > 'z') && (ch < '0' || ch > '9') && ch != '.' && ch != '-' && ch != '_' && ch != ':' {
 			return nil
 		}
 	}
@@ -193,11 +194,7 @@ func pathOf(b []byte) []byte {
 
 // lower copies a name in lower case into the table's own buffer.
 func (t *Table) lower(b []byte) []byte {
-	n := copy(t.name[:], b)
-	for i, ch := range t.name[:n] {
-		t.name[i] = fold(ch)
-	}
-	return t.name[:n]
+	return ascii.AppendLower(t.name[:0], b[:min(len(b), len(t.name))])
 }
 
 // cutWord returns the first word of a line and what is behind it.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/internal/ascii"
 )
 
 const (
@@ -56,7 +57,7 @@ func (t *Table) small(c *conversation, k int, b []byte) (more bool) {
 // protocol that is not known, byte by byte too, may be a password. The words of
 // keep-alives stay.
 func (t *Table) veil(b []byte) []byte {
-	if word := bytes.TrimRight(b, "\r\n\x00"); equalFold(word, "ping") || equalFold(word, "pong") {
+	if word := bytes.TrimRight(b, "\r\n\x00"); ascii.EqualFold(word, "ping") || ascii.EqualFold(word, "pong") {
 		return b
 	}
 	n := copy(t.data[:], b)

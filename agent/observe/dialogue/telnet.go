@@ -5,6 +5,7 @@ import (
 
 	"cordon"
 	"cordon/agent/observe/dialogue/prompt"
+	"cordon/internal/ascii"
 )
 
 // The commands of telnet that matter for skipping them, RFC 854 and RFC 855.
@@ -190,7 +191,7 @@ func (t *Table) printed(c *conversation, ch byte) {
 		line.n = copy(line.line[:], line.line[lineBytes/2:])
 		fallthrough
 	default:
-		line.keep(fold(ch))
+		line.keep(ascii.Lower(ch))
 	}
 }
 

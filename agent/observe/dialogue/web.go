@@ -4,7 +4,6 @@ import (
 	"bytes"
 
 	"cordon"
-	"cordon/agent/observe/dialogue/exploit"
 	"cordon/agent/observe/http"
 )
 
@@ -123,7 +122,7 @@ func (t *Table) request(c *conversation, head []byte) (more bool) {
 	}
 	t.tell(cordon.FactHTTPRequest, opener, cordon.Observation{
 		Service: r.Method, Name: t.lower(hostOf(withoutUser(r.Host))), Path: target(r.Target), Agent: r.Agent})
-	c.scan = exploit.Scan{}
+	c.scan = scan(t.fact.Flow, requestMost)
 	t.search(c, head)
 	if r.Basic {
 		t.login(httpService, cordon.LoginTried)

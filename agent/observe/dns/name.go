@@ -1,6 +1,10 @@
 package dns
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"cordon/internal/ascii"
+)
 
 // maxName is the longest name on the wire, octets with lengths and root
 // (RFC 1035 §3.1).
@@ -66,12 +70,13 @@ func (m *Message) AppendName(dst []byte, n Name) ([]byte, error) {
 		if len(dst) > begin {
 			dst = append(dst, '.')
 		}
-		dst = AppendLower(dst, label)
+		dst = ascii.AppendLower(dst, label)
 		n = rest
 	}
 }
 
-// Equal reports whether a and b are the same name, in either case of letters.
+// Equal reports whether a and b are the same name, in either case of letters
+// (RFC 4343 §3).
 // A broken name equals none but itself.
 func (m *Message) Equal(a, b Name) bool {
 	for octets := 1; octets <= maxName; {
@@ -80,7 +85,7 @@ func (m *Message) Equal(a, b Name) bool {
 		}
 		la, ra, errA := m.Label(a)
 		lb, rb, errB := m.Label(b)
-		if errA != nil || errB != nil || !EqualFold(la, lb) {
+		if errA != nil || errB != nil || !ascii.EqualFold(la, lb) {
 			return false
 		}
 		if len(la) == 0 {
@@ -120,33 +125,4 @@ func (m *Message) skipName(at int) (int, error) {
 		at += 1 + int(c)
 	}
 	return at, ErrLength
-}
-
-// AppendLower appends s to dst with ASCII letters in lower case.
-func AppendLower(dst, s []byte) []byte {
-	for _, c := range s {
-		dst = append(dst, lower(c))
-	}
-	return dst
-}
-
-// EqualFold reports whether a and b are equal but for the case of ASCII
-// letters, as names are compared (RFC 4343 §3).
-func EqualFold[A, B ~[]byte | ~string](a A, b B) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		c |= 0x20
-	}
-	return c
 }

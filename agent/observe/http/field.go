@@ -1,6 +1,10 @@
 package http
 
-import "bytes"
+import (
+	"bytes"
+
+	"cordon/internal/ascii"
+)
 
 // maxLines bounds the header lines read. Browsers send about twenty.
 const maxLines = 128
@@ -15,7 +19,7 @@ type fields struct {
 
 // next reads a whole line and reports whether there was one.
 func (f *fields) next() bool {
-	line, rest, whole := cutLine(f.b)
+	line, rest, whole := ascii.CutLine(f.b) // RFC 9112 §2.2
 	if !whole || f.lines == maxLines {
 		return false
 	}
@@ -38,16 +42,6 @@ func (f *fields) next() bool {
 	}
 	f.value = trim(line)
 	return true
-}
-
-// cutLine returns the line that b begins with. Lines end with LF, with or
-// without CR (RFC 9112 §2.2); whole is whether the end is there.
-func cutLine(b []byte) (line, rest []byte, whole bool) {
-	i := bytes.IndexByte(b, '\n')
-	if i < 0 {
-		return b, nil, false
-	}
-	return bytes.TrimSuffix(b[:i], []byte("\r")), b[i+1:], true
 }
 
 // trim returns b without blanks around it, nil when nothing is left.
@@ -85,7 +79,7 @@ func isToken(b []byte) bool {
 // isBasic reports whether the value of Authorization is of the Basic scheme.
 func isBasic(value []byte) bool {
 	scheme, _, _ := bytes.Cut(value, []byte(" "))
-	return equalFold(scheme, "basic")
+	return ascii.EqualFold(scheme, "basic")
 }
 
 // number reads a decimal number, −1 for none or one of more than 18 digits.
@@ -100,20 +94,4 @@ func number(b []byte) (n int64) {
 		n = 10*n + int64(c-'0')
 	}
 	return n
-}
-
-// equalFold reports whether b is s, which is in lower case, in any case.
-func equalFold(b []byte, s string) bool {
-	if len(b) != len(s) {
-		return false
-	}
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != s[i] {
-			return false
-		}
-	}
-	return true
 }

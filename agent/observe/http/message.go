@@ -8,7 +8,11 @@
 // program that a body begins with.
 package http
 
-import "bytes"
+import (
+	"bytes"
+
+	"cordon/internal/ascii"
+)
 
 // Error says why a message cannot be read. It is a number, so that returning
 // one allocates nothing.
@@ -87,7 +91,7 @@ func agrees(b []byte, s string) bool {
 // ParseRequest reads the request that b begins with. With ErrShort the fields
 // on whole lines have been read, and of the request line what is there.
 func ParseRequest(b []byte) (r Request, err error) {
-	line, rest, whole := cutLine(b)
+	line, rest, whole := ascii.CutLine(b)
 	if !r.start(line, whole) {
 		return Request{}, ErrStart
 	}
@@ -97,11 +101,11 @@ func ParseRequest(b []byte) (r Request, err error) {
 	f := fields{b: rest}
 	for f.next() {
 		switch {
-		case equalFold(f.key, "host"):
+		case ascii.EqualFold(f.key, "host"):
 			set(&r.Host, f.value)
-		case equalFold(f.key, "user-agent"):
+		case ascii.EqualFold(f.key, "user-agent"):
 			set(&r.Agent, f.value)
-		case equalFold(f.key, "authorization"):
+		case ascii.EqualFold(f.key, "authorization"):
 			r.Basic = r.Basic || isBasic(f.value)
 		}
 	}
@@ -134,7 +138,7 @@ func (r *Request) start(line []byte, whole bool) bool {
 // on whole lines have been read.
 func ParseResponse(b []byte) (r Response, err error) {
 	r.ContentLength = -1
-	line, rest, whole := cutLine(b)
+	line, rest, whole := ascii.CutLine(b)
 	if !r.start(line, whole) {
 		return r, ErrStart
 	}
@@ -145,11 +149,11 @@ func ParseResponse(b []byte) (r Response, err error) {
 	var length, coding []byte
 	for f.next() {
 		switch {
-		case equalFold(f.key, "content-type"):
+		case ascii.EqualFold(f.key, "content-type"):
 			set(&r.ContentType, f.value)
-		case equalFold(f.key, "content-length"):
+		case ascii.EqualFold(f.key, "content-length"):
 			set(&length, f.value)
-		case equalFold(f.key, "transfer-encoding"):
+		case ascii.EqualFold(f.key, "transfer-encoding"):
 			set(&coding, f.value)
 		}
 	}
@@ -157,8 +161,8 @@ func ParseResponse(b []byte) (r Response, err error) {
 	if r.Complete = f.complete; !r.Complete {
 		return r, ErrShort
 	}
-	if r.Body = f.b; equalFold(coding, "chunked") {
-		_, r.Body, _ = cutLine(f.b) // the first chunk's length, RFC 9112 §7.1
+	if r.Body = f.b; ascii.EqualFold(coding, "chunked") {
+		_, r.Body, _ = ascii.CutLine(f.b) // the first chunk's length, RFC 9112 §7.1
 	}
 	return r, nil
 }

@@ -5,7 +5,11 @@
 // tell who a device is go out. Package observe calls it.
 package ssdp
 
-import "bytes"
+import (
+	"bytes"
+
+	"cordon/internal/ascii"
+)
 
 // Error says why a message cannot be read. It is a number, so that returning
 // one allocates nothing.
@@ -52,7 +56,7 @@ const maxHeaders = 64
 // is skipped, and the first of two equal headers counts.
 func (m *Message) Parse(b []byte) error {
 	*m = Message{}
-	line, b := cutLine(b)
+	line, b, _ := ascii.CutLine(b)
 	switch {
 	case bytes.HasPrefix(line, []byte("NOTIFY ")):
 		m.Kind = Alive
@@ -64,7 +68,7 @@ func (m *Message) Parse(b []byte) error {
 		return ErrStart
 	}
 	for range maxHeaders {
-		if line, b = cutLine(b); len(line) == 0 {
+		if line, b, _ = ascii.CutLine(b); len(line) == 0 {
 			break
 		}
 		if i := bytes.IndexByte(line, ':'); i > 0 {
@@ -76,15 +80,15 @@ func (m *Message) Parse(b []byte) error {
 
 func (m *Message) header(key, value []byte) {
 	switch {
-	case m.Kind == Alive && equalFold(key, "nt"), m.Kind != Alive && equalFold(key, "st"):
+	case m.Kind == Alive && ascii.EqualFold(key, "nt"), m.Kind != Alive && ascii.EqualFold(key, "st"):
 		set(&m.Target, value)
-	case m.Kind == Alive && equalFold(key, "nts") && equalFold(value, "ssdp:byebye"):
+	case m.Kind == Alive && ascii.EqualFold(key, "nts") && ascii.EqualFold(value, "ssdp:byebye"):
 		m.Kind = Bye
-	case equalFold(key, "server"):
+	case ascii.EqualFold(key, "server"):
 		set(&m.Server, value)
-	case equalFold(key, "x-user-agent"):
+	case ascii.EqualFold(key, "x-user-agent"):
 		set(&m.UserAgent, value)
-	case equalFold(key, "location"):
+	case ascii.EqualFold(key, "location"):
 		set(&m.Location, value)
 	}
 }
@@ -105,25 +109,19 @@ func (m *Message) Product() []byte {
 
 func product(server []byte) []byte {
 	const upnp = "upnp/"
-	for i := range server {
-		if len(server)-i < len(upnp) {
-			return nil
-		}
-		if !equalFold(server[i:i+len(upnp)], upnp) {
-			continue
-		}
-		rest := server[i+len(upnp):]
-		end := bytes.IndexAny(rest, " ,")
-		if end < 0 {
-			return nil
-		}
-		rest = bytes.Trim(rest[end:], " ,\t")
-		if generic(rest) {
-			return nil
-		}
-		return rest
+	i := ascii.IndexFold(server, upnp)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	rest := server[i+len(upnp):]
+	end := bytes.IndexAny(rest, " ,")
+	if end < 0 {
+		return nil
+	}
+	if rest = bytes.Trim(rest[end:], " ,\t"); generic(rest) {
+		return nil
+	}
+	return rest
 }
 
 // libraries are beginnings of product tokens that name a UPnP stack, not a
@@ -138,39 +136,15 @@ func generic(product []byte) bool {
 		return true
 	}
 	for _, l := range libraries {
-		if len(product) >= len(l) && equalFold(product[:len(l)], l) {
+		if ascii.HasPrefixFold(product, l) {
 			return true
 		}
 	}
 	return false
 }
 
-func cutLine(b []byte) (line, rest []byte) {
-	i := bytes.IndexByte(b, '\n')
-	if i < 0 {
-		return bytes.TrimSuffix(b, []byte("\r")), nil
-	}
-	return bytes.TrimSuffix(b[:i], []byte("\r")), b[i+1:]
-}
-
 func set(to *[]byte, value []byte) {
 	if *to == nil && len(value) > 0 {
 		*to = value
 	}
-}
-
-// equalFold reports whether b is s, which is in lower case, in any case.
-func equalFold(b []byte, s string) bool {
-	if len(b) != len(s) {
-		return false
-	}
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != s[i] {
-			return false
-		}
-	}
-	return true
 }

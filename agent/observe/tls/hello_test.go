@@ -70,9 +70,6 @@ func TestPeer(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := hello(t, tt.cfg)
-			if !tls.Is(b) {
-				t.Error("Is: false")
-			}
 			h, err := tls.Parse(b, nil)
 			if err != nil {
 				t.Fatalf("Parse: %v", err)
@@ -231,9 +228,6 @@ func TestSplit(t *testing.T) {
 		if h.Name != nil && string(h.Name) != want.Name || h.ALPN != nil && string(h.ALPN) != want.ALPN {
 			t.Fatalf("%d of %d bytes: %+v", n, len(b), text(h))
 		}
-		if n > 0 && !tls.Is(b[:n]) {
-			t.Fatalf("%d bytes: Is false", n)
-		}
 	}
 	if h, err := tls.Parse(b, nil); err != nil || text(h) != want {
 		t.Errorf("whole: %+v, %v", text(h), err)
@@ -243,27 +237,22 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-func TestIs(t *testing.T) {
+func TestNoHello(t *testing.T) {
 	for _, tt := range []struct {
 		name, in string
-		want     bool
+		err      error
 	}{
-		{"hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc", true},
-		{"record in fragments", "\x16\x03\x01\x00\x01\x01", true},
-		{"one byte", "\x16", true},
-		{"nothing", "", false},
-		{"alert", "\x15\x03\x01\x00\x02\x02\x28", false},
-		{"server hello", "\x16\x03\x03\x00\x5a\x02\x00", false},
-		{"version 2", "\x16\x02\x00", false},
-		{"empty record", "\x16\x03\x01\x00\x00\x01", false},
-		{"record too long", "\x16\x03\x01\x40\x01\x01", false},
-		{"HTTP", "GET / HTTP/1.1", false},
-		{"SSL 2.0 format", "\x80\x1f\x01\x03\x01\x00\x06\x00\x00\x00\x10", true},
-		{"SSL 2.0 format, lengths that do not add up", "\x80\x20\x01\x03\x01\x00\x06\x00\x00\x00\x10", false},
-		{"SSL 2.0 only", "\x80\x1f\x01\x00\x02\x00\x06\x00\x00\x00\x10", false},
+		{"alert", "\x15\x03\x01\x00\x02\x02\x28", tls.ErrRecord},
+		{"server hello", "\x16\x03\x03\x00\x5a\x02\x00", tls.ErrType},
+		{"version 2", "\x16\x02\x00", tls.ErrRecord},
+		{"empty record", "\x16\x03\x01\x00\x00\x01", tls.ErrRecord},
+		{"record too long", "\x16\x03\x01\x40\x01\x01", tls.ErrRecord},
+		{"HTTP", "GET / HTTP/1.1", tls.ErrRecord},
+		{"SSL 2.0 format, lengths that do not add up", "\x80\x20\x01\x03\x01\x00\x06\x00\x00\x00\x10", tls.ErrRecord},
+		{"SSL 2.0 only", "\x80\x1f\x01\x00\x02\x00\x06\x00\x00\x00\x10", tls.ErrRecord},
 	} {
-		if got := tls.Is([]byte(tt.in)); got != tt.want {
-			t.Errorf("%s: %v", tt.name, got)
+		if _, err := tls.Parse([]byte(tt.in), nil); err != tt.err {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.err)
 		}
 	}
 }
@@ -319,9 +308,6 @@ func FuzzTLS(f *testing.F) {
 		}
 		if (err == tls.ErrShort) != (h.Need > 0) {
 			t.Fatalf("error %v, need %d", err, h.Need)
-		}
-		if err == nil && !tls.Is(b) {
-			t.Fatal("a hello that Is does not know")
 		}
 		if err == nil { // more bytes behind it change nothing
 			again, err := tls.Parse(append(before, 0), make([]byte, 4096))

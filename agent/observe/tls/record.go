@@ -9,13 +9,6 @@ const (
 	maxRecord       = 1 << 14 // bytes of plaintext
 )
 
-// Is reports whether b begins like a ClientHello in a TLS record. It takes six
-// bytes to be sure; with less it says whether those agree. One in the format of
-// SSL 2.0 it knows by its first eleven.
-func Is(b []byte) bool {
-	return len(b) > 0 && isRecord(b) && (len(b) <= recordHeaderLen || b[recordHeaderLen] == clientHello) || isOld(b)
-}
-
 // isOld reports whether b begins with a ClientHello in the format of SSL 2.0
 // that offers a later version (RFC 5246 §E.2): old cameras send it. Its three
 // lengths must add up to that of the record. It has no extensions.

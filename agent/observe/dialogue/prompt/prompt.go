@@ -5,6 +5,8 @@ package prompt
 import (
 	"bytes"
 	"unicode"
+
+	"cordon/internal/ascii"
 )
 
 // Prompt is what a line that waits for an answer asks for.
@@ -21,7 +23,7 @@ const (
 // Of returns what a line asks for. "Last login:" is no prompt.
 func Of(line []byte) Prompt {
 	line = uncolour(bytes.TrimSpace(line))
-	if len(line) == 0 || len(line) >= 4 && equalFold(line[:4], "last") {
+	if len(line) == 0 || ascii.HasPrefixFold(line, "last") {
 		return None
 	}
 	switch line[len(line)-1] {
@@ -32,12 +34,12 @@ func Of(line []byte) Prompt {
 		return None
 	}
 	for _, word := range askPassword {
-		if containsFold(line, word) {
+		if ascii.IndexFold(line, word) >= 0 {
 			return Password
 		}
 	}
 	for _, word := range askName {
-		if n := len(line) - len(word); n >= 0 && equalFold(line[n:], word) {
+		if n := len(line) - len(word); n >= 0 && ascii.EqualFold(line[n:], word) {
 			return Name
 		}
 	}
@@ -56,7 +58,7 @@ var (
 // who types without waiting sees it only with the echo.
 func Asked(line []byte) bool {
 	asked := line[:bytes.IndexByte(line, ':')+1]
-	return Of(asked) == Name && (equalFold(asked, "username:") || Bare(asked))
+	return Of(asked) == Name && (ascii.EqualFold(asked, "username:") || Bare(asked))
 }
 
 // Bare reports whether a line asks for a name and has at most one word more.
@@ -68,17 +70,7 @@ func Bare(line []byte) bool {
 // Refuses reports whether a line says no.
 func Refuses(line []byte) bool {
 	for _, word := range refusals {
-		if containsFold(line, word) {
-			return true
-		}
-	}
-	return false
-}
-
-// containsFold looks for lower-case ASCII letters.
-func containsFold(b []byte, lower string) bool {
-	for i := 0; i+len(lower) <= len(b); i++ {
-		if equalFold(b[i:i+len(lower)], lower) {
+		if ascii.IndexFold(line, word) >= 0 {
 			return true
 		}
 	}
@@ -94,20 +86,4 @@ func uncolour(b []byte) []byte {
 		}
 		b = bytes.TrimRight(b[:i], " \t")
 	}
-}
-
-// equalFold compares b with lower-case ASCII letters.
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i, ch := range b {
-		if 'A' <= ch && ch <= 'Z' {
-			ch += 'a' - 'A'
-		}
-		if ch != lower[i] {
-			return false
-		}
-	}
-	return true
 }
