@@ -39,6 +39,7 @@ type Detection struct {
 	Subject   string     // what it is about: "telnet (23, 2323)", "192.0.2.7:23"
 	Target    Target     // what a scoped action would block
 	Evidence  []Evidence // what was measured against what
+	PeerName  string     // the name by which the device had asked for Target.Peer, if it had; hostile text
 	Samples   []string   // the first few destinations, for a person to check
 }
 

@@ -14,10 +14,18 @@ type Incident struct {
 	Timeline []Moment
 	Omitted  int // moments beyond the bound of Timeline
 	Kinds    []Kind
+	Marks    []Mark // one for each kind that reached more than watch
 	Verbs    []Verb // what was done, or would have been, or is asked for
-	Mode     Mode   // of what was done to the device's traffic; empty while nothing was
+	Mode     Mode   // of what was done to the device's traffic, empty while nothing was; would when only observed
 	Story    string // plain sentences, for a support agent
 	Told     string // one sentence, for the customer; empty while there is nothing to tell
+}
+
+// Mark is a kind of detection that by itself was worth telling somebody.
+type Mark struct {
+	Kind  Kind
+	Level Level
+	Since Time // when the behaviour began
 }
 
 // Raise is the moment at which an incident reached a level.
@@ -32,6 +40,7 @@ type Moment struct {
 	Level     Level  `json:"level"`
 	Kind      Kind   `json:"kind,omitempty"`
 	Technique string `json:"technique,omitempty"`
+	Subject   string `json:"subject,omitempty"`
 	Text      string `json:"text"`
 	Ref       string `json:"ref"`   // id of the detection or action
 	Count     int    `json:"count"` // how often it was repeated

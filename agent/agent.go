@@ -50,7 +50,7 @@ type Config struct {
 	Sink   Sink
 	Home   []netip.Prefix // the home's side; empty: the private ranges
 	Policy cordon.Policy  // empty: protect
-	Since  cordon.Time    // nothing from before is reported; 0: everything is
+	Since  cordon.Time    // everything is judged, what is from before is not reported
 	Flows  int            // flows kept; 0: flow.DefaultSize
 	// Indicators is what is known to be hostile; nil: nothing is.
 	Indicators known.Indicators

@@ -183,15 +183,17 @@ func (p *pipeline) flow(ev cordon.FlowEvent, f *cordon.Flow) {
 
 // detected files a detection with its incident and does what follows from it.
 func (p *pipeline) detected(d cordon.Detection) {
-	if p.wall(d.At) < p.cfg.Since {
-		return
-	}
 	n := p.summary.Detections[d.Kind]
 	p.summary.Detections[d.Kind] = n + 1
 	d.ID = incident.ID("det", d.Device.ID, string(d.Kind), d.At.String(), fmt.Sprint(n))
 	dec := p.incident.Add(&d)
 	d.Level = dec.Level
-	p.cfg.Sink.Detection(p.wallDetection(d))
+	if d.Target.Peer.IsValid() {
+		d.PeerName = p.names.Name(d.Device, d.Target.Peer, p.now)
+	}
+	if p.wall(d.At) >= p.cfg.Since {
+		p.cfg.Sink.Detection(p.wallDetection(d))
+	}
 	c := respond.Case{Detection: &d, Incident: dec.Incident, Level: dec.Level, Quarantine: dec.Quarantine}
 	for _, a := range respond.Decide(c, p.cfg.Policy, incident.ID) {
 		p.act(d.Device, &a)
@@ -215,15 +217,24 @@ func (p *pipeline) act(d *cordon.Device, a *cordon.Action) {
 	p.incident.Acted(d, a)
 	told := *a
 	told.At, told.Expires = p.wall(a.At), p.wall(a.Expires)
-	p.cfg.Sink.Action(&told)
+	if told.At >= p.cfg.Since {
+		p.cfg.Sink.Action(&told)
+	}
 }
 
 // closed tells of an incident that is over.
 func (p *pipeline) closed(i *cordon.Incident) {
+	if p.wall(i.Last) < p.cfg.Since {
+		return
+	}
 	p.summary.Incidents[i.Level]++
 	told := *i
 	told.Opened, told.Last = p.wall(i.Opened), p.wall(i.Last)
 	told.Device = p.wallDevice(i.Device)
+	told.Marks = slices.Clone(i.Marks)
+	for k := range told.Marks {
+		told.Marks[k].Since = p.wall(told.Marks[k].Since)
+	}
 	told.Raised = slices.Clone(i.Raised)
 	for k := range told.Raised {
 		told.Raised[k].At = p.wall(told.Raised[k].At)

@@ -83,8 +83,8 @@ func (c *chain) detection(d *cordon.Detection) *cordon.Detection {
 			Unit: "seen", Window: d.At.Sub(c.at[s])})
 	}
 	return &cordon.Detection{
-		Kind: cordon.InfectionChain, Device: d.Device, At: d.At, Since: c.begun[stepEntry], Confirmed: true,
-		Sentence: fmt.Sprintf("It was infected within %s: %s.", cordon.Span(d.At.Sub(c.begun[stepEntry])), strings.Join(story, ", then ")),
+		Kind: cordon.InfectionChain, Device: d.Device, At: d.At, Since: c.begun[stepLoad], Confirmed: true,
+		Sentence: fmt.Sprintf("It has been infected: %s, all within %s.", strings.Join(story, ", then "), cordon.Span(d.At.Sub(c.begun[stepEntry]))),
 		Subject:  "infection", Evidence: evidence,
 	}
 }

@@ -48,7 +48,7 @@ func TestChain(t *testing.T) {
 			if (got != nil) != c.want {
 				t.Fatalf("chain: %v, want %v", got != nil, c.want)
 			}
-			if got != nil && (got.Kind != cordon.InfectionChain || got.Since != t0.Add(-time.Second) || len(got.Evidence) != 3) {
+			if got != nil && (got.Kind != cordon.InfectionChain || got.Since != t0.Add(19*time.Second) || len(got.Evidence) != 3) {
 				t.Errorf("chain: %+v", got)
 			}
 		})

@@ -108,8 +108,9 @@ func (b *Book) Add(d *cordon.Detection) Decision {
 	}
 	c.weigh(d)
 	dec := Decision{Incident: &c.Incident, Level: alone(d), Quarantine: c.Odds >= QuarantineOdds}
+	c.mark(d, dec.Level)
 	c.raise(max(dec.Level, c.fused()), d.At)
-	c.tell(cordon.Moment{At: d.At, Level: dec.Level, Kind: d.Kind, Technique: d.Kind.Technique(), Text: d.Sentence, Ref: d.ID})
+	c.tell(cordon.Moment{At: d.At, Level: dec.Level, Kind: d.Kind, Technique: d.Kind.Technique(), Subject: d.Subject, Text: d.Sentence, Ref: d.ID})
 	c.Story = c.story()
 	dec.Chain = c.chain.add(d)
 	return dec
@@ -124,7 +125,7 @@ func (b *Book) Acted(d *cordon.Device, a *cordon.Action) {
 	if !slices.Contains(c.Verbs, a.Verb) {
 		c.Verbs = append(c.Verbs, a.Verb)
 	}
-	if a.Verb != cordon.VerbNotify {
+	if a.Verb != cordon.VerbNotify || a.Mode == cordon.ModeWould {
 		c.Mode = a.Mode
 	}
 	if c.tell(cordon.Moment{At: a.At, Level: c.Level, Text: Sentence(a), Ref: a.ID}) && len(c.actions) < maxTold {
@@ -210,6 +211,20 @@ func (c *casefile) fused() cordon.Level {
 	return cordon.Watch
 }
 
+// mark notes a kind that is worth telling somebody: by its own bound, or because
+// the odds say so with it, as they do with a chain.
+func (c *casefile) mark(d *cordon.Detection, alone cordon.Level) {
+	if alone < cordon.Notify && !(d.Confirmed && d.Kind == cordon.InfectionChain) {
+		return
+	}
+	for i := range c.Marks {
+		if c.Marks[i].Kind == d.Kind {
+			return
+		}
+	}
+	c.Marks = append(c.Marks, cordon.Mark{Kind: d.Kind, Level: max(alone, cordon.Notify), Since: d.Since})
+}
+
 func (c *casefile) raise(l cordon.Level, at cordon.Time) {
 	if l > c.Level {
 		c.Level = l
@@ -223,7 +238,8 @@ func (c *casefile) tell(m cordon.Moment) bool {
 	m.Count = 1
 	for i := range c.Timeline {
 		old := &c.Timeline[i]
-		if m.Kind != "" && old.Kind == m.Kind && old.Level == m.Level || m.Kind == "" && old.Ref == m.Ref {
+		if m.Kind != "" && old.Kind == m.Kind && old.Level == m.Level && old.Subject == m.Subject ||
+			m.Kind == "" && old.Ref == m.Ref {
 			old.Count++
 			return false
 		}

@@ -69,7 +69,7 @@ func Sentence(a *cordon.Action) string {
 	}
 	switch a.Mode {
 	case cordon.ModeAsk:
-		return "Asked of the customer: shall it be that " + what + "?"
+		return "The customer is asked whether " + what + "."
 	case cordon.ModeWould:
 		return "Would have been done: " + what + "."
 	}

@@ -61,7 +61,7 @@ func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
 	}
 	s := d.state.Get(o.Device.Slot, o.Device.Generation)
 	d.step(&s.asked, d.cfg.ARP, window.AddrKey(o.Addrs[0]), now, judgement{
-		device: o.Device, what: "asked the home network for", evidence: "neighbours asked for by ARP or NDP"})
+		device: o.Device, what: "searched the home network for", evidence: "neighbours asked for by ARP or NDP"})
 }
 
 // Flow takes what happened to a flow.
@@ -98,7 +98,7 @@ func (d *Detector) step(s *sweep, threshold int, key uint64, now cordon.Time, j 
 	since := cordon.Time(s.Since(threshold))
 	d.cfg.Report(cordon.Detection{
 		Kind: cordon.ScanLateral, Device: j.device, At: now, Since: since, Confirmed: true,
-		Sentence: fmt.Sprintf("It %s %d neighbours at home within %s.", j.what, threshold, cordon.Span(now.Sub(since))),
+		Sentence: fmt.Sprintf("It %s %d other devices of the home within %s.", j.what, threshold, cordon.Span(now.Sub(since))),
 		Subject:  "the home network",
 		Target:   j.target,
 		Evidence: []cordon.Evidence{{Name: j.evidence, Value: float64(threshold), Threshold: float64(threshold),

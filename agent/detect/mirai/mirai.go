@@ -109,9 +109,9 @@ func (s *state) note(f *cordon.Flow, now cordon.Time) {
 }
 
 func (d *Detector) detection(f *cordon.Flow, s *state, confirmed bool, now cordon.Time) cordon.Detection {
-	sentence := "It sent a hand-made connection attempt as the Mirai worm does when it looks for victims."
+	sentence := "It sent a connection attempt of the sort that only the Mirai worm makes when it looks for victims."
 	if confirmed {
-		sentence = fmt.Sprintf("It looks for victims with the scanner of the Mirai worm: %d hand-made connection attempts so far, each carrying its own target as a mark.", s.total)
+		sentence = fmt.Sprintf("It looks for victims as the Mirai worm does: %d connection attempts of the sort that only this worm makes.", s.total)
 	}
 	return cordon.Detection{
 		Kind: cordon.ScanMirai, Device: f.Device, At: now, Since: s.since, Confirmed: confirmed,
