@@ -51,21 +51,26 @@ func compile(name string, source *firstFrame, w io.Writer) (*indicator.Set, erro
 		return nil, fmt.Errorf("index indicators: %w", err)
 	}
 	defer os.RemoveAll(dir) // an open file outlives its name
+	if f, err := os.Open(name); err != nil {
+		return nil, fmt.Errorf("indicators: %w", err)
+	} else {
+		f.Close()
+	}
 	index := filepath.Join(dir, "index")
 	report, err := indicator.Compile(index, indicator.Options{Now: source.begin()}, name)
 	if err != nil {
 		return nil, err
 	}
 	say(w, name, report)
+	if report.Taken == 0 {
+		return nil, fmt.Errorf("indicators %s: not one could be taken; docs/reference/indicators.md has the format", name)
+	}
 	return indicator.Open(index)
 }
 
-// say tells what of a feed was not taken, and why.
+// say tells what of a feed was taken and what was not, and why.
 func say(w io.Writer, name string, r feed.Report) {
-	if len(r.Refused) == 0 && r.Expired == 0 {
-		return
-	}
-	fmt.Fprintf(w, "%s: %d indicators taken, %d expired before the capture began\n", term.Escape(name), r.Taken, r.Expired)
+	fmt.Fprintf(w, "%s: %s taken, %d expired before the capture began\n", term.Escape(name), count(int(r.Taken), "indicator"), r.Expired)
 	for _, refused := range r.Refused {
 		fmt.Fprintf(w, "%s: %d refused: %s", term.Escape(name), refused.Count, refused.Reason)
 		if len(refused.Examples) > 0 {

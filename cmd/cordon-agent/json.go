@@ -43,6 +43,7 @@ type (
 		Subject   string            `json:"subject"`
 		Sentence  string            `json:"sentence"`
 		Evidence  []cordon.Evidence `json:"evidence"`
+		PeerName  string            `json:"peer_name,omitempty"`
 		Samples   []string          `json:"samples,omitempty"`
 	}
 	jsonAction struct {
@@ -141,7 +142,7 @@ func (r *jsonReport) Device(d *cordon.Device) {
 func (r *jsonReport) Detection(d *cordon.Detection) {
 	r.write(jsonDetection{Type: "detection", At: d.At, ID: d.ID, Kind: d.Kind, Technique: d.Kind.Technique(),
 		Device: d.Device.ID, Since: d.Since, Level: d.Level, Confirmed: d.Confirmed, Subject: d.Subject,
-		Sentence: d.Sentence, Evidence: notNil(d.Evidence), Samples: d.Samples})
+		Sentence: d.Sentence, Evidence: notNil(d.Evidence), PeerName: d.PeerName, Samples: d.Samples})
 }
 
 func (r *jsonReport) Action(a *cordon.Action) {

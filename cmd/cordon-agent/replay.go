@@ -27,8 +27,8 @@ merged by time. Time is the packets' own: the same captures give the same output
 
 exit status:
   0  the captures were judged, whatever was found
-  1  a capture is damaged: what was readable was judged, and the message says
-     where it broke; or the output could not be written
+  1  a capture is damaged, or the program was stopped: what was read was judged,
+     and the message says where it broke; or the output could not be written
   2  called wrongly, or a file is empty, missing or no capture
 `
 
@@ -53,7 +53,7 @@ func replayCommand(stdout, stderr *os.File) cli.Command {
 				if err != nil {
 					return err
 				}
-				var r reporter = newTextReport(stdout, isTerminal(stdout), cfg.Policy, strings.Join(files, ", "))
+				var r reporter = newTextReport(stdout, colored(stdout), cfg.Policy, strings.Join(files, ", "))
 				if *asJSON {
 					r = newJSONReport(stdout)
 				}
@@ -180,6 +180,11 @@ func (p progress) tick() {
 		done += r.Offset()
 	}
 	p.Set(done, time.Now())
+}
+
+// colored follows the conventions of NO_COLOR (no-color.org) and of dumb terminals.
+func colored(f *os.File) bool {
+	return isTerminal(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 func isTerminal(f *os.File) bool {

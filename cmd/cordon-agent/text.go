@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"cordon"
 	"cordon/agent"
@@ -30,7 +31,7 @@ type textReport struct {
 	policy     cordon.Policy
 	name       string
 	devices    []*cordon.Device
-	detections map[string]*cordon.Detection // the first of each kind and level of a device
+	detections map[string]*cordon.Detection // the first of each kind, level and subject of a device
 	seen       map[string]bool
 	actions    []*cordon.Action
 	incidents  []*cordon.Incident
@@ -49,7 +50,7 @@ func (r *textReport) Action(a *cordon.Action) { r.actions = keep(r, r.actions, a
 func (r *textReport) Incident(i *cordon.Incident) { r.incidents = keep(r, r.incidents, i) }
 
 func (r *textReport) Detection(d *cordon.Detection) {
-	key := d.Device.ID + string(d.Kind) + d.Level.String()
+	key := d.Device.ID + string(d.Kind) + d.Level.String() + d.Subject
 	if !r.seen[key] && len(r.seen) < maxListed {
 		r.seen[key] = true
 		r.detections[d.ID] = d
@@ -69,6 +70,12 @@ func (r *textReport) Finish(s agent.Summary) error {
 	b := bufio.NewWriter(r.w)
 	r.header(b, s)
 	r.printDevices(b)
+	switch {
+	case r.policy == cordon.PolicyOff:
+		fmt.Fprintf(b, "\n%s (policy off)\n", r.bold("NOTHING WAS JUDGED"))
+	case len(r.incidents) == 0 && s.Frames > 0:
+		fmt.Fprintf(b, "\n%s\n", r.bold("NO INCIDENT"))
+	}
 	for _, i := range r.incidents {
 		r.printIncident(b, i)
 	}
@@ -83,8 +90,9 @@ func (r *textReport) header(w io.Writer, s agent.Summary) {
 		fmt.Fprintln(w, "  no packet")
 		return
 	}
-	fmt.Fprintf(w, "  %s to %s UTC (%s), %d packets, %d devices\n", s.First.Std().Format(stamp),
-		s.Last.Std().Format(stamp), s.Last.Sub(s.First), s.Frames, s.Devices)
+	fmt.Fprintf(w, "  %s to %s UTC (%s), %s, %s and the router\n", s.First.Std().Format(stamp),
+		s.Last.Std().Format(stamp), s.Last.Sub(s.First).Round(time.Millisecond), count(int(s.Frames), "packet"),
+		count(s.Devices, "device"))
 	if s.Flows.Opened == 0 {
 		fmt.Fprintln(w, "  No conversation of the home was seen: name the home's prefixes with --home.")
 	}
@@ -103,7 +111,7 @@ func (r *textReport) printDevices(w io.Writer) {
 			mac = d.MAC.String()
 		}
 		if d.Randomised {
-			mac += " (made up)"
+			mac += " (random)"
 		}
 		addr := "-"
 		if len(d.Addrs) > 0 {
@@ -136,7 +144,7 @@ func (r *textReport) printIncident(w io.Writer, i *cordon.Incident) {
 func (r *textReport) printMoment(w io.Writer, m cordon.Moment) {
 	what := "action"
 	if m.Kind != "" {
-		what = string(m.Kind) + " " + m.Technique
+		what = fmt.Sprintf("%s %s  %s", m.Kind, m.Technique, term.Escape(m.Subject))
 	}
 	times := ""
 	if m.Count > 1 {
@@ -150,6 +158,9 @@ func (r *textReport) printMoment(w io.Writer, m cordon.Moment) {
 	}
 	for _, e := range d.Evidence {
 		fmt.Fprintf(w, "                - %s\n", term.Escape(evidence(e)))
+	}
+	if d.PeerName != "" {
+		fmt.Fprintf(w, "                - the device had asked for it as %s\n", term.Escape(d.PeerName))
 	}
 	if len(d.Samples) > 0 {
 		fmt.Fprintf(w, "                - for example %s\n", term.Escape(strings.Join(d.Samples, ", ")))
@@ -254,6 +265,13 @@ func ident(d *cordon.Device) string {
 		return d.ID + " (" + a.String() + ")"
 	}
 	return d.ID
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func dash(s string) string {

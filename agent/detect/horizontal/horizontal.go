@@ -36,7 +36,7 @@ type Config struct {
 	// Watch and Confirm are the steps of the walk at which a first sign is told
 	// and at which the scan is confirmed; defaults 7 and 12. With α the chance of
 	// a healthy device reaching n steps, n = log₄(1/α): 7 is 6·10⁻⁵ a test, 12 is
-	// 6·10⁻⁸ (detection.md asks for ≤ 10⁻⁷).
+	// 6·10⁻⁸. A home makes some 900 walks a day, so 10⁻⁴ a home-day asks for 10⁻⁷.
 	Watch, Confirm int
 	// Fan and FanWindow: so many different hosts on one probed service within so
 	// long are a first sign even if they answer; defaults 15 in 10 s.
