@@ -7,6 +7,7 @@ type About struct {
 	// Sees says what the detector looks at, Judges how it decides, in sentences.
 	Sees, Judges string
 	Parameters   []Parameter
+	Evidence     string   // what a detection shows for itself
 	FalseAlarms  []string // what can look the same, and what is done about it
 	Inputs       string   // which inputs suffice: packets, flow records, DNS
 	// Bound is the measured error bound and Delay the measured delay, each with

@@ -239,6 +239,14 @@ func TestStressStaysWithinBounds(t *testing.T) {
 	}
 }
 
+// TestHealthyHomes plays days on which nothing is wrong, an outage of the line
+// among them: nothing at all may be detected.
+func TestHealthyHomes(t *testing.T) {
+	for _, scenario := range []string{"calm", "busy", "outage"} {
+		t.Run(scenario, func(t *testing.T) { detectiontest.Twin(t, scenario) })
+	}
+}
+
 func TestConfig(t *testing.T) {
 	if _, err := agent.Run(context.Background(), agent.Config{}); err == nil {
 		t.Error("a configuration without source and sink is taken")

@@ -4,11 +4,14 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -23,7 +26,8 @@ type Command struct {
 	Setup func(*flag.FlagSet) func(ctx context.Context, args []string) error
 }
 
-// Program is a command line program.
+// Program is a command line program. Besides its Commands it has "help" and
+// "version".
 type Program struct {
 	Name     string
 	About    string
@@ -62,20 +66,68 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 		return 2
 	}
 	name, rest := args[0], args[1:]
-	if name == "help" || name == "-h" || name == "--help" {
+	switch name {
+	case "help", "-h", "--help":
 		if len(rest) == 0 {
-			p.help(p.Stdout)
-			return 0
+			return p.status(p.print(p.help))
 		}
 		name, rest = rest[0], []string{"--help"}
+	case "--version":
+		name = "version"
 	}
-	for i := range p.Commands {
-		if p.Commands[i].Name == name {
-			return p.status(p.run(ctx, &p.Commands[i], rest))
+	for _, c := range p.commands() {
+		if c.Name == name {
+			return p.status(p.run(ctx, &c, rest))
 		}
 	}
 	fmt.Fprintf(p.Stderr, "%s: no command %q; '%s help' lists them\n", p.Name, name, p.Name)
 	return 2
+}
+
+// commands returns the program's own commands and those that every program has.
+func (p *Program) commands() []Command {
+	return append(slices.Clip(p.Commands), Command{Name: "version", Short: "print the program's version",
+		Setup: func(*flag.FlagSet) func(context.Context, []string) error {
+			return func(_ context.Context, args []string) error {
+				if len(args) > 0 {
+					return Usage("version takes no argument %q", args[0])
+				}
+				info, _ := debug.ReadBuildInfo()
+				return p.print(func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", p.Name, version(info)) })
+			}
+		}})
+}
+
+// version is the module's version, "devel" where there is none, and the revision
+// that the program was built from where the go command noted it (go help buildvcs).
+func version(info *debug.BuildInfo) string {
+	if info == nil {
+		return "devel"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "devel"
+	}
+	noted := make(map[string]string)
+	for _, s := range info.Settings {
+		noted[s.Key] = s.Value
+	}
+	if revision := noted["vcs.revision"]; revision != "" {
+		v += ", revision " + revision
+		if noted["vcs.modified"] == "true" {
+			v += ", modified"
+		}
+	}
+	return v
+}
+
+// print writes to standard output what the user asked to see. Its error is that
+// of Stdout, which says what was written to.
+func (p *Program) print(text func(io.Writer)) error {
+	var b bytes.Buffer
+	text(&b)
+	_, err := p.Stdout.Write(b.Bytes())
+	return err
 }
 
 func (p *Program) run(ctx context.Context, c *Command, args []string) error {
@@ -85,8 +137,7 @@ func (p *Program) run(ctx context.Context, c *Command, args []string) error {
 	run := c.Setup(fs)
 	positional, err := parse(fs, args)
 	if errors.Is(err, flag.ErrHelp) {
-		p.usage(p.Stdout, c, fs)
-		return nil
+		return p.print(func(w io.Writer) { p.usage(w, c, fs) })
 	}
 	if err != nil {
 		return Usage("%s: %w; '%s help %s' shows the flags", c.Name, err, p.Name, c.Name)
@@ -128,7 +179,7 @@ func (p *Program) status(err error) int {
 
 func (p *Program) help(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s\n\nusage: %s COMMAND [flags] [arguments]\n\n", p.Name, p.About, p.Name)
-	for _, c := range p.Commands {
+	for _, c := range p.commands() {
 		fmt.Fprintf(w, "  %-12s %s\n", c.Name, c.Short)
 	}
 	fmt.Fprintf(w, "\n'%s help COMMAND' shows a command's flags.\n", p.Name)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -153,5 +154,50 @@ func TestExitStatus(t *testing.T) {
 	}
 	if got := (&Exit{Status: 4}).Error(); got != "exit status 4" {
 		t.Errorf("an Exit without a cause says %q", got)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, args := range []string{"version", "--version"} {
+		if r := run(nil, args); r.Status != 0 || !strings.HasPrefix(r.Stdout, "prog ") || strings.Count(r.Stdout, "\n") != 1 {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
+	if r := run(nil, "version", "2"); r.Status != 2 {
+		t.Errorf("version 2: status %d", r.Status)
+	}
+	if r := run(nil, "help"); !strings.Contains(r.Stdout, "version ") {
+		t.Errorf("help does not list it:\n%s", r.Stdout)
+	}
+	revision := debug.BuildSetting{Key: "vcs.revision", Value: "0123abcd"}
+	modified := debug.BuildSetting{Key: "vcs.modified", Value: "true"}
+	for _, c := range []struct {
+		info *debug.BuildInfo
+		want string
+	}{
+		{nil, "devel"},
+		{&debug.BuildInfo{}, "devel"},
+		{&debug.BuildInfo{Main: debug.Module{Version: "(devel)"}, Settings: []debug.BuildSetting{revision}}, "devel, revision 0123abcd"},
+		{&debug.BuildInfo{Main: debug.Module{Version: "v0.1.0"}, Settings: []debug.BuildSetting{revision, modified}},
+			"v0.1.0, revision 0123abcd, modified"},
+	} {
+		if got := version(c.info); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+}
+
+// full is a writer with no space left.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestStandardOutputFull(t *testing.T) {
+	for _, args := range []string{"help", "help version", "version"} {
+		var stderr bytes.Buffer
+		p := Program{Name: "prog", Stdout: full{}, Stderr: &stderr}
+		if status := p.Run(context.Background(), strings.Fields(args)); status != 1 || stderr.String() != "prog: no space left\n" {
+			t.Errorf("%s: status %d, stderr %q; want 1 and the reason", args, status, stderr.String())
+		}
 	}
 }

@@ -15,6 +15,7 @@ func About() []cordon.About {
 		Sees:       "Log-ins by telnet, SSH, FTP and HTTP basic, recognised by what is said, on any port. Never what was typed.",
 		Judges:     "Attempts fill two leaky buckets per device and service, a connection that gets in takes its attempts back; an overflow, or several strangers that refuse, is guessing. It may notify alone; against one or two neighbours at home it is a sign.",
 		Parameters: parameters,
+		Evidence:   "The attempts that did not get in, since when, and the last host.",
 		FalseAlarms: []string{
 			"A person who mistypes: two or three attempts, then a success.",
 			"A recorder with its cameras' old passwords: one or two hosts at home, so only a sign.",
@@ -28,6 +29,7 @@ func About() []cordon.About {
 		Sees:        "The same, from the internet towards a device of the home.",
 		Judges:      "The same buckets over all who try. It only adds evidence, and is the first step of infection.chain.",
 		Parameters:  parameters,
+		Evidence:    "The attempts that did not get in, since when, and who tried last.",
 		FalseAlarms: []string{"The owner who logs in from afar with an old password. Nothing is done because of this alone."},
 		Inputs:      "Packets with payload.",
 		Bound:       "Evidence only.",

@@ -15,6 +15,7 @@ func About() []cordon.About {
 			{Name: "Idle", Default: "5 min", Meaning: "a walk without contacts is forgotten; slower scans are scan.slow's"},
 			{Name: "Renew", Default: "10 min", Meaning: "how often a scan that goes on is told again"},
 		},
+		Evidence: "First contacts that failed and since when, the steps of the walk (the base-4 logarithm of the odds of a scan), first contacts that were answered, and the first few destinations.",
 		FalseAlarms: []string{
 			"File sharing has many dead peers, but on ports all over the range: on a port that malware is not known for, twice as much is needed and most of the device's failures must be on that port; from a person's computer it is never more than a sign.",
 			"Restored browser tabs, DNS over HTTPS: web ports count failures only, a person's computer is never more than a sign there, a device of unknown class needs twice as much.",

@@ -12,6 +12,7 @@ func About() []cordon.About {
 			{Name: "Orders", Default: "2 lines", Meaning: "that confirm"},
 			{Name: "Renew", Default: "1 h", Meaning: "how often it is told again"},
 		},
+		Evidence:    "The lines that order a bot, and the server.",
 		FalseAlarms: []string{"People who chat and ask channel programs for help: they find the server by its name, and use computers."},
 		Inputs:      "Packets with payload, not encrypted.",
 		Bound:       "No false alarm on the benign captures of docs/evaluation.md nor on the synthetic twins.",

@@ -13,6 +13,7 @@ func About() []cordon.About {
 			{Name: "Period, Spread", Default: "60 s ± 3 s", Meaning: "between the beats"},
 			{Name: "Renew", Default: "1 h", Meaning: "how often a session that goes on is told again"},
 		},
+		Evidence:    "The signs of life in a row, how many were sent back, whether the greeting was seen, and the server, with the name that the device had asked for.",
 		FalseAlarms: []string{"MQTT pings are C0 00 and D0 00, and MQTT is recognised. Another protocol with the same two zero bytes a minute, both ways, to a bare address is not known."},
 		Inputs:      "Packets with payload.",
 		Bound:       "No false alarm on the benign captures of docs/evaluation.md nor on the synthetic twins.",

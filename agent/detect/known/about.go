@@ -12,6 +12,7 @@ func About() []cordon.About {
 			{Name: "Indicators", Default: "none", Meaning: "--indicators FILE, CSV or STIX 2.1"},
 			{Name: "Renew", Default: "1 h", Meaning: "how often the same contact is told again"},
 		},
+		Evidence:    "The indicator, its confidence, its source, and what the device contacted.",
 		FalseAlarms: []string{"As good as the list. Prefixes wider than /24 and /48, public suffixes and private addresses are refused; every indicator expires."},
 		Inputs:      "Packets; flow records and DNS logs for addresses and names.",
 		Bound:       "The list's.",

@@ -15,6 +15,7 @@ func About() []cordon.About {
 			{Name: "Window", Default: "60 s", Meaning: "for each of them"},
 			{Name: "Renew", Default: "30 min", Meaning: "how often it is told again"},
 		},
+		Evidence:    "The number of neighbours within the window.",
 		FalseAlarms: []string{"Apps that list the devices of the home, and scripts of web pages, do sweep. So it never notifies or acts by itself."},
 		Inputs:      "Packets seen on the home's own network. Behind a switch or an access point that the router does not see, nothing is judged.",
 		Bound:       "Evidence only. No detection on the benign captures of docs/evaluation.md.",

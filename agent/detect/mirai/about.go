@@ -13,6 +13,7 @@ func About() []cordon.About {
 			{Name: "Window", Default: "60 s", Meaning: "within which they must come"},
 			{Name: "Renew", Default: "10 min", Meaning: "how often a scan that goes on is told again"},
 		},
+		Evidence:    "The number of such SYNs, and the first few destinations.",
 		FalseAlarms: []string{"None known. An ordinary system sends options and draws the number at random: a 40-byte SYN matches by chance once in 2³², two within a minute never."},
 		Inputs:      "Packets, or a kernel counter that marks such SYNs. Flow records do not carry the sequence number.",
 		Bound:       "α ≈ 2⁻⁶⁴ a pair of option-less SYNs by arithmetic; no false alarm on the benign captures of docs/evaluation.md nor on the synthetic homes.",

@@ -14,6 +14,7 @@ func About() []cordon.About {
 			{Name: "Window", Default: "5 min", Meaning: ""},
 			{Name: "Renew", Default: "1 h", Meaning: "how often it is told again"},
 		},
+		Evidence:    "The number of hosts; for the second rule also how many answered, the size of the datagram, and the first few hosts.",
 		FalseAlarms: []string{"A TV box that streams over BitTorrent takes part for real; its owner may say so. Calls and games send datagrams of many sizes, and are answered."},
 		Inputs:      "Packets with payload; the second rule works on flow records as well.",
 		Bound:       "No false alarm on the benign captures of docs/evaluation.md nor on the synthetic twins.",

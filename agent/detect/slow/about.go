@@ -13,6 +13,7 @@ func About() []cordon.About {
 			{Name: "Spread", Default: "10 min", Meaning: "what is faster is scan.horizontal's"},
 			{Name: "Renew", Default: "6 h", Meaning: "how often it is told again"},
 		},
+		Evidence:    "The number of different hosts, over how long, and one of them.",
 		FalseAlarms: []string{"A device with many built-in addresses on a probed port, most of them dead. Its model shows that in every home."},
 		Inputs:      "Packets, or flow records with TCP flags and a DNS log.",
 		Bound:       "Evidence only. No detection on the benign captures of docs/evaluation.md.",

@@ -12,6 +12,7 @@ func About() []cordon.About {
 			{Name: "Ports, Window", Default: "15 ports in 10 s", Meaning: "unanswered ports of one host"},
 			{Name: "Renew", Default: "10 min", Meaning: "how often a scan that goes on is told again"},
 		},
+		Evidence: "The number of ports that did not answer within the window, and the host.",
 		FalseAlarms: []string{
 			"FTP in passive mode, games, TURN: their ports answer.",
 			"Traceroute: its UDP ports are left out.",
