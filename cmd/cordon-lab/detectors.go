@@ -18,23 +18,32 @@ func detectorsCommand() cli.Command {
 		Name: "detectors", Short: "write the reference pages of the detectors",
 		Long: "Writes a page for each kind of detection, and an index, out of what the detectors say about themselves.",
 		Setup: func(fs *flag.FlagSet) func(context.Context, []string) error {
-			dir := fs.String("o", "docs/detectors", "`DIR` to write to")
+			dir := fs.String("o", "", "`DIR` to write to")
 			return func(_ context.Context, args []string) error {
-				if len(args) > 0 {
-					return cli.Usage("detectors: no arguments, got %q", args)
+				switch {
+				case len(args) > 0:
+					return cli.Usage("detectors takes no argument %q", args[0])
+				case *dir == "":
+					return cli.Usage("detectors: -o DIR is missing")
 				}
-				if err := os.MkdirAll(*dir, 0o755); err != nil {
-					return err
-				}
-				for name, text := range detectorPages(agent.About()) {
-					if err := os.WriteFile(filepath.Join(*dir, name), []byte(text), 0o644); err != nil {
-						return err
-					}
-				}
-				return nil
+				return writePages(*dir, detectorPages(agent.About()))
 			}
 		},
 	}
+}
+
+// writePages writes the pages into a folder, made if need be, and says so.
+func writePages(dir string, pages map[string]string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, text := range pages {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Printf("%s: %d pages\n", dir, len(pages))
+	return err
 }
 
 // detectorPages returns the pages by file name.
@@ -64,6 +73,7 @@ func detectorPage(a cordon.About) string {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", p.Name, p.Default, p.Meaning)
 		}
 	}
+	section("What a detection shows", a.Evidence)
 	b.WriteString("\n## What can look the same\n\n")
 	for _, f := range a.FalseAlarms {
 		fmt.Fprintf(&b, "- %s\n", f)

@@ -56,7 +56,7 @@ func TestEveryKindIsDescribed(t *testing.T) {
 	described := make(map[cordon.Kind]bool)
 	for _, a := range agent.About() {
 		described[a.Kind] = true
-		if a.Sees == "" || a.Judges == "" || len(a.FalseAlarms) == 0 || a.Inputs == "" || a.Bound == "" || a.Delay == "" {
+		if a.Sees == "" || a.Judges == "" || a.Evidence == "" || len(a.FalseAlarms) == 0 || a.Inputs == "" || a.Bound == "" || a.Delay == "" {
 			t.Errorf("%s: incomplete: %+v", a.Kind, a)
 		}
 	}

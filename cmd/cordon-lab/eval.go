@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,10 +17,10 @@ import (
 
 const evalHelp = `
 Judges every capture that a truth file names as the router would have, and
-compares: what was found, missed, found late, and cried for nothing. The format
-of the file is described by its own note. With --perturb every capture runs once
-more for each seed, with other addresses and ephemeral ports, another date and
-one frame in a hundred lost; the same truth must come out.
+compares: what was found, missed, found late, and cried for nothing. The file is
+described in docs/reference/truth.md; 'synth --truth' writes one. With --perturb
+every capture runs once more for each seed, with other addresses and ephemeral
+ports, another date and one frame in a hundred lost; the same truth must come out.
 
 exit status:
   0  every kind that is built was found in time, and there was no false alarm
@@ -76,7 +77,7 @@ func (f *evalFlags) run(ctx context.Context, args []string) error {
 		bar.Done()
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("eval: stopped: %w", ctx.Err())
+		return errors.New("eval: stopped before the last capture")
 	}
 	if err != nil {
 		return cli.Usage("eval: %w", err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -73,8 +74,11 @@ func (t *Truth) subjects(e *Entry, names []string) (all []subject) {
 			p = filepath.Join(t.Dir, p)
 		}
 		s := subject{entry: e, name: e.File, path: p}
-		if _, s.err = filepath.EvalSymlinks(p); s.err != nil {
-			s.err = fmt.Errorf("open capture: %w", s.err)
+		if _, err := os.Stat(p); err != nil {
+			if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
+				err = cause.Err
+			}
+			s.err = fmt.Errorf("open %s: %w", p, err)
 		}
 		return []subject{s}
 	}

@@ -58,7 +58,7 @@ type Check struct {
 // Verdict is how the judgement of one capture came out.
 type Verdict struct {
 	File, Run  string
-	Benign     bool // the truth wants no incident
+	Benign     bool // the truth wants no incident, and something could be read
 	Frames     uint64
 	Length     time.Duration // first to last packet
 	Devices    int           // of the home, the router not counted

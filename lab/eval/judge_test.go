@@ -153,7 +153,7 @@ kind                    found  missed  not built  median delay  longest delay
 scan.mirai              1      0       0          0.281 s       0.281 s
 c2.keepalive|c2.beacon  0      0       1          -             -
 
-1 benign captures, 0.50 device-days: 2 false alarms, 4 a device-day; at notify or act 2, 4 a device-day
+1 benign capture, 0.50 device-days: 2 false alarms, 4 a device-day; at notify or act 2, 4 a device-day
 (device-days: each device from its first to its last packet, silences of the capture over 1 h counted as 1 h; at least the capture's length)
 2 captures: 1 missed, 2 false alarms, 1 not built, 0 errors
 
@@ -162,9 +162,9 @@ run: seed 1
 capture    check         result  at  delay  level  device
 good.pcap  outcome none  kept               none
 
-1 benign captures, 0.50 device-days: 0 false alarms, 0 a device-day; at notify or act 0, 0 a device-day
+1 benign capture, 0.50 device-days: 0 false alarms, 0 a device-day; at notify or act 0, 0 a device-day
 (device-days: each device from its first to its last packet, silences of the capture over 1 h counted as 1 h; at least the capture's length)
-1 captures: 0 missed, 0 false alarms, 0 not built, 0 errors
+1 capture: 0 missed, 0 false alarms, 0 not built, 0 errors
 
 run     captures  missed  false alarms  not built  errors
 plain   2         1       2             1          0

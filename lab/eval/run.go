@@ -99,11 +99,19 @@ func (r *run) capture(ctx context.Context, s *subject, notBuilt []cordon.Kind) (
 	if ctx.Err() != nil {
 		return v, ctx.Err()
 	}
+	unreadable := Check{About: AboutCapture, State: Unreadable}
+	if err != nil {
+		unreadable.Text = err.Error()
+	}
+	if err != nil && rec.frames == 0 { // nothing was judged: neither kept nor missed, neither benign nor not
+		v.Benign, v.Checks = false, []Check{unreadable}
+		return v, nil
+	}
 	v.Frames, v.Length = rec.frames, rec.length()
 	v.Devices, v.DeviceTime = rec.count(), rec.deviceTime()
 	v.Checks = judge(rec, &entry, notBuilt)
 	if err != nil { // what was readable is judged, but it is no pass
-		v.Checks = append(v.Checks, Check{About: AboutCapture, State: Unreadable, Text: err.Error()})
+		v.Checks = append(v.Checks, unreadable)
 	}
 	return v, nil
 }

@@ -85,12 +85,13 @@ func (t *Total) text(out io.Writer) {
 		fmt.Fprintln(out)
 	}
 	if b := &t.Benign; b.Captures > 0 {
-		fmt.Fprintf(out, "%d benign captures, %.2f device-days: %d false alarms, %.4g a device-day; at notify or act %d, %.4g a device-day\n",
-			b.Captures, b.days(), b.Alarms, b.PerDay(b.Alarms), b.Disturbing, b.PerDay(b.Disturbing))
+		fmt.Fprintf(out, "%s, %.2f device-days: %s, %.4g a device-day; at notify or act %d, %.4g a device-day\n",
+			plural(b.Captures, "benign capture"), b.days(), plural(b.Alarms, "false alarm"), b.PerDay(b.Alarms), b.Disturbing, b.PerDay(b.Disturbing))
 		fmt.Fprintf(out, "(device-days: each device from its first to its last packet, silences of the capture over %v counted as %v; at least the capture's length)\n",
 			hours(maxGap), hours(maxGap))
 	}
-	fmt.Fprintf(out, "%d captures: %d missed, %d false alarms, %d not built, %d errors\n\n", t.Captures, t.Missed, t.Alarms, t.Unbuilt, t.Errors)
+	fmt.Fprintf(out, "%s: %d missed, %s, %d not built, %s\n\n", plural(t.Captures, "capture"), t.Missed,
+		plural(t.Alarms, "false alarm"), t.Unbuilt, plural(t.Errors, "error"))
 }
 
 // summary sets the runs side by side.
@@ -101,6 +102,14 @@ func summary(out io.Writer, totals []Total) {
 		table.row(t.Run, fmt.Sprint(t.Captures), fmt.Sprint(t.Missed), fmt.Sprint(t.Alarms), fmt.Sprint(t.Unbuilt), fmt.Sprint(t.Errors))
 	}
 	table.write(out)
+}
+
+// plural is n things: "1 capture", "2 captures".
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func hours(d time.Duration) string { return fmt.Sprintf("%g h", d.Hours()) }

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +11,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"cordon"
@@ -52,11 +55,11 @@ type Window struct{ At, Within time.Duration }
 // files give times by hand, to the second (note of the format).
 const earlyBy = time.Second
 
-// The format of a truth file. Keys that are not here are mistakes.
+// The format of a truth file (docs/reference/truth.md). Keys that are not here are mistakes.
 type (
 	truthFile struct {
-		Note     string      `json:"note"`
-		Captures []truthItem `json:"captures"`
+		Note     string            `json:"note"`
+		Captures []json.RawMessage `json:"captures"` // of truthItem
 	}
 	truthItem struct {
 		File       string      `json:"file"`
@@ -85,7 +88,7 @@ type (
 func Load(path string) (*Truth, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open truth: %w", err)
+		return nil, fmt.Errorf("truth: %w", err)
 	}
 	defer f.Close()
 	entries, err := parse(f)
@@ -96,26 +99,68 @@ func Load(path string) (*Truth, error) {
 }
 
 func parse(r io.Reader) ([]Entry, error) {
-	dec := json.NewDecoder(r)
-	dec.DisallowUnknownFields()
-	var file truthFile
-	if err := dec.Decode(&file); err != nil {
+	text, err := io.ReadAll(r)
+	if err != nil {
 		return nil, err
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more follows after the first JSON value")
+	var file truthFile
+	if err := decode(text, &file); err != nil {
+		return nil, err
 	}
 	if len(file.Captures) == 0 {
 		return nil, errors.New("no captures")
 	}
 	entries := make([]Entry, len(file.Captures))
-	for i, item := range file.Captures {
-		var err error
-		if entries[i], err = item.entry(); err != nil {
+	for i, raw := range file.Captures {
+		var item truthItem
+		err := decode(raw, &item)
+		if err == nil {
+			entries[i], err = item.entry()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("capture %d (%q): %w", i+1, item.File, err)
 		}
 	}
 	return entries, nil
+}
+
+// decode reads one JSON value and nothing else. Its errors speak of JSON, not of
+// the types it is read into.
+func decode(text []byte, value any) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(value)
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("line %d: %w", 1+bytes.Count(text[:min(int(syntax.Offset), len(text))], []byte("\n")), err)
+	case errors.As(err, &kind) && kind.Field == "":
+		return fmt.Errorf("is %s, want %s", kind.Value, nameInJSON(kind.Type))
+	case errors.As(err, &kind):
+		return fmt.Errorf("field %q: is %s, want %s", kind.Field, kind.Value, nameInJSON(kind.Type))
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("is empty, or ends in the middle")
+	case err != nil:
+		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more follows after the first JSON value")
+	}
+	return nil
+}
+
+// nameInJSON says what JSON calls a value of type t.
+func nameInJSON(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct:
+		return "an object"
+	case reflect.Slice:
+		return "an array"
+	case reflect.Float64:
+		return "a number"
+	}
+	return "a string"
 }
 
 func (t *truthItem) entry() (e Entry, err error) {

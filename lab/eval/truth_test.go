@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +47,13 @@ func TestParse(t *testing.T) {
 		{"act_at without act", `{"captures":[{"file":"a","outcome":"watch","act_at":1,"act_within":1}]}`, "act_at: the outcome is watch"},
 		{"no file", `{"captures":[{"outcome":"none"}]}`, "file: missing"},
 		{"no captures", `{"captures":[]}`, "no captures"},
+		{"unknown key, which capture", head + `,"devise":"x"` + tail, `capture 1 ("a.pcap"): unknown field "devise"`},
+		{"wrong type", head + `,"home":"auto"` + tail, `capture 1 ("a.pcap"): field "home": is string, want an array`},
+		{"wrong type in must", head + `,"must":[{"any":["scan.mirai"],"at":"soon","within":1}]` + tail, `field "must.at": is string, want a number`},
+		{"an array", `[]`, "is array, want an object"},
+		{"no JSON", "{\n\"captures\": nix}", "line 2: invalid character"},
+		{"empty", "", "is empty"},
+		{"cut off", head, "ends in the middle"},
 		{"more behind", head + tail + `{}`, "more follows"},
 	} {
 		_, err := parse(strings.NewReader(c.in))
@@ -223,6 +231,58 @@ func TestRun(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMissingCapture: one that cannot be read is an error, not a benign one kept.
+func TestMissingCapture(t *testing.T) {
+	r := runAll(t, made(t, "calm", func(string) string {
+		return `{"captures":[{"file":"home.pcap","outcome":"none"},{"file":"gone.pcap","outcome":"none"},
+			{"file":"truth.json","outcome":"none"}]}`
+	}))
+	for _, v := range r.Verdicts {
+		read := v.File == "home.pcap"
+		if unreadable := len(v.Checks) == 1 && v.Checks[0].State == Unreadable; unreadable == read || v.Benign != read {
+			t.Errorf("%s: benign %v, %+v", v.File, v.Benign, v.Checks)
+		}
+	}
+	if total := r.Totals()[0]; total.Captures != 3 || total.Benign.Captures != 1 || total.Errors != 2 || !r.Failed(false) {
+		t.Errorf("%+v", total)
+	}
+	if out := text(t, r); strings.Contains(out, "stat ") || !strings.Contains(out, "gone.pcap: no such file or directory") {
+		t.Error(out)
+	}
+}
+
+// TestReference checks docs/reference/truth.md: it names every field, and its
+// example is true of the capture that it says.
+func TestReference(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", "truth.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []any{truthFile{}, truthItem{}, truthMust{}} {
+		for i := range reflect.TypeOf(of).NumField() {
+			if name := reflect.TypeOf(of).Field(i).Tag.Get("json"); !strings.Contains(string(doc), "| `"+name+"` |") {
+				t.Errorf("field %s is not described", name)
+			}
+		}
+	}
+	_, example, _ := strings.Cut(string(doc), "```json\n")
+	example, _, _ = strings.Cut(example, "```")
+	dir := write(t, map[string]string{"truth.json": example})
+	for _, name := range []string{"mirai", "calm"} {
+		f, err := os.Create(filepath.Join(dir, name+".pcap"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = synth.Write(f, name, synth.Options{Seed: 1, Duration: 4 * time.Minute})
+		if err != nil || f.Close() != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := runAll(t, filepath.Join(dir, "truth.json")); len(r.Verdicts) != 6 || r.Failed(true) {
+		t.Error(text(t, r))
 	}
 }
 

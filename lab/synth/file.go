@@ -22,6 +22,7 @@ type sink struct {
 	flush  func() error
 	o      Options
 	report *Report
+	failed bool // writing did, and was reported
 }
 
 func newSink(w io.Writer, o Options, report *Report) (*sink, error) {
@@ -57,6 +58,7 @@ func (s *sink) Packet(at cordon.Time, frame []byte) error {
 	}
 	info := gopacket.CaptureInfo{Timestamp: at.Std(), CaptureLength: len(kept), Length: len(frame)}
 	if err := s.packet(info, kept); err != nil {
+		s.failed = true
 		return err
 	}
 	r.Packets++
@@ -80,7 +82,11 @@ func (s *sink) progress() {
 	s.o.Progress(int64(done/time.Second), int64(s.o.Duration/time.Second), "seconds of capture")
 }
 
+// close writes what is left. An error that Packet returned is not returned again.
 func (s *sink) close() error {
+	if s.failed {
+		return nil
+	}
 	if err := s.flush(); err != nil {
 		return err
 	}
