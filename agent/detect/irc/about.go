@@ -7,7 +7,7 @@ func About() []cordon.About {
 	return []cordon.About{{
 		Kind:   cordon.C2IRC,
 		Sees:   "IRC on any port: who joins a channel, and lines that begin as orders to a bot do.",
-		Judges: "A thing that joins a channel on a server that no name led to is a first sign; once it is given orders there it is confirmed and acts alone. Any other device is never more than a sign.",
+		Judges: "A thing that joins a channel on a server that no name led to is a first sign, an unknown device when the port is unusual too; once it is given orders there it is confirmed and acts alone. Any other device is never more than a sign.",
 		Parameters: []cordon.Parameter{
 			{Name: "Orders", Default: "2 lines", Meaning: "that confirm"},
 			{Name: "Renew", Default: "1 h", Meaning: "how often it is told again"},

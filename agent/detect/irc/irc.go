@@ -78,7 +78,7 @@ func (d *Detector) judge(r *room, f *cordon.Flow, now cordon.Time) {
 	case !r.joined:
 	case r.commands >= d.cfg.Orders && f.Device.Class == cordon.IoT && !f.Resolved:
 		level = 2
-	case !f.Resolved && (r.commands >= d.cfg.Orders || f.Device.Class == cordon.IoT):
+	case !f.Resolved && (r.commands >= d.cfg.Orders || f.Device.Class == cordon.IoT || f.Device.Class == cordon.Unknown && !usual(f.PeerPort)):
 		level = 1
 	}
 	if level == 0 || level < r.level || level == r.level && now.Sub(r.told) < d.cfg.Renew {
@@ -99,4 +99,10 @@ func (d *Detector) judge(r *room, f *cordon.Flow, now cordon.Time) {
 		},
 		Samples: []string{server},
 	})
+}
+
+// usual reports whether a port is one that IRC servers for people use (RFC 7194
+// and custom).
+func usual(port uint16) bool {
+	return port >= 6660 && port <= 6669 || port == 6697 || port == 7000 || port == 194 || port == 994
 }

@@ -24,8 +24,9 @@ import (
 
 // Config configures a Detector. Zero fields take the defaults.
 type Config struct {
-	// DHT different hosts that a device talks DHT with within Window; default 8 in
-	// 5 min.
+	// DHT different hosts that a thing talks DHT with within Window; default 8 in
+	// 5 min. A device of unknown class may be a computer that shares files: of it
+	// as many as can be counted, window.Max, are a sign.
 	DHT int
 	// Strangers different hosts that a device sends equally small datagrams to,
 	// from one port and next to none answering, within Window; default 24. At
@@ -101,7 +102,11 @@ func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
 	if s.dhtSince == 0 {
 		s.dhtSince = now
 	}
-	if !s.dht.AddKey(window.AddrKey(f.Peer), int64(now), d.cfg.Window) || !s.dht.Reached(d.cfg.DHT, int64(now), d.cfg.Window) ||
+	enough := d.cfg.DHT
+	if f.Device.Class != cordon.IoT && !s.mozi {
+		enough = window.Max
+	}
+	if !s.dht.AddKey(window.AddrKey(f.Peer), int64(now), d.cfg.Window) || !s.dht.Reached(enough, int64(now), d.cfg.Window) ||
 		s.dhtTold != 0 && now.Sub(s.dhtTold) < d.cfg.Renew {
 		return
 	}
@@ -114,8 +119,8 @@ func (d *Detector) Observe(o *cordon.Observation, now cordon.Time) {
 		Kind: cordon.C2P2P, Device: f.Device, At: now, Since: s.dhtSince,
 		Confirmed: f.Device.Class == cordon.IoT || s.mozi, Sentence: sentence, Subject: "BitTorrent DHT",
 		Target: cordon.Target{Proto: packet.ProtoUDP, LocalPort: f.LocalPort},
-		Evidence: []cordon.Evidence{{Name: "different hosts it talks DHT with", Value: float64(d.cfg.DHT),
-			Threshold: float64(d.cfg.DHT), Unit: "hosts", Window: d.cfg.Window}},
+		Evidence: []cordon.Evidence{{Name: "different hosts it talks DHT with", Value: float64(enough),
+			Threshold: float64(enough), Unit: "hosts", Window: d.cfg.Window}},
 	})
 }
 
@@ -139,8 +144,8 @@ func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
 // called notes a datagram to a stranger. Another port or size is another
 // program, and the count begins anew.
 func (d *Detector) called(s *device, f *cordon.Flow, now cordon.Time) {
-	if f.Out.Bytes > maxBootstrap {
-		return
+	if f.Out.Bytes > maxBootstrap || s.dhtSince != 0 && !s.mozi && f.Device.Class != cordon.IoT {
+		return // data, or a computer that shares files: its dead peers look the same
 	}
 	if f.LocalPort != s.port || f.Out.Bytes != s.size {
 		s.port, s.size, s.strangers, s.answered = f.LocalPort, f.Out.Bytes, window.Distinct{}, 0
