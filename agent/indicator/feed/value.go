@@ -207,8 +207,9 @@ func onInternet(a netip.Addr) Reason {
 // normaliseURL returns host, port unless it is 80 or 443, path and query. The
 // scheme does not count: who looks up has seen a host and a path.
 func normaliseURL(v string) (string, Reason) {
-	if scheme, rest, ok := strings.Cut(v, "://"); ok {
-		if scheme == "" || strings.ContainsAny(scheme, "/?#@:") {
+	// A "://" further on belongs to the path: that URL has no scheme.
+	if scheme, rest, ok := strings.Cut(v, "://"); ok && !strings.ContainsAny(scheme, "/?#@") {
+		if scheme == "" || strings.Contains(scheme, ":") {
 			return "", BadValue
 		}
 		v = rest
