@@ -61,6 +61,9 @@ func (f *evalFlags) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return cli.Usage("eval: %w", err)
 	}
+	for _, sentence := range truth.Ignored {
+		fmt.Fprintf(os.Stderr, "eval: %s\n", sentence)
+	}
 	notBuilt, err := eval.NotBuilt()
 	if err != nil {
 		return err

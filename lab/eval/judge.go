@@ -139,6 +139,8 @@ func outcome(r *recorder, e *Entry, partly bool) Check {
 		}
 	}
 	switch {
+	case e.Open:
+		c.State, c.Want = Kept, c.Level
 	case c.Level > e.Outcome:
 		c.State = TooStrong
 	case c.Level < e.Outcome && partly:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/netip"
@@ -23,6 +24,7 @@ import (
 type Truth struct {
 	Dir     string // that the entries' files are relative to
 	Entries []Entry
+	Ignored []string // sentences about fields that are not known here
 }
 
 // Entry is what is true of one capture, or of all that its glob matches. Times
@@ -37,6 +39,7 @@ type Entry struct {
 	Except     []string // patterns of kinds that would not, and do not count for Outcome
 	CleanUntil time.Duration
 	Outcome    cordon.Level // the strongest level that an incident may and must reach
+	Open       bool         // no outcome is demanded
 	Act        *Window      // when an incident must reach act; nil: whenever
 }
 
@@ -55,7 +58,8 @@ type Window struct{ At, Within time.Duration }
 // files give times by hand, to the second (note of the format).
 const earlyBy = time.Second
 
-// The format of a truth file (docs/reference/truth.md). Keys that are not here are mistakes.
+// The format of a truth file (docs/reference/truth.md). Keys that are not here may
+// be those of a newer file: they are ignored, and that is said.
 type (
 	truthFile struct {
 		Note     string            `json:"note"`
@@ -91,14 +95,15 @@ func Load(path string) (*Truth, error) {
 		return nil, fmt.Errorf("truth: %w", err)
 	}
 	defer f.Close()
-	entries, err := parse(f)
+	truth, err := parse(f)
 	if err != nil {
 		return nil, fmt.Errorf("read truth %s: %w", path, err)
 	}
-	return &Truth{Dir: filepath.Dir(path), Entries: entries}, nil
+	truth.Dir = filepath.Dir(path)
+	return truth, nil
 }
 
-func parse(r io.Reader) ([]Entry, error) {
+func parse(r io.Reader) (*Truth, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
@@ -110,25 +115,50 @@ func parse(r io.Reader) ([]Entry, error) {
 	if len(file.Captures) == 0 {
 		return nil, errors.New("no captures")
 	}
-	entries := make([]Entry, len(file.Captures))
+	t := &Truth{Entries: make([]Entry, len(file.Captures)), Ignored: unknown("the file", text, file)}
 	for i, raw := range file.Captures {
 		var item truthItem
 		err := decode(raw, &item)
 		if err == nil {
-			entries[i], err = item.entry()
+			t.Entries[i], err = item.entry()
 		}
+		where := fmt.Sprintf("capture %d (%q)", i+1, item.File)
 		if err != nil {
-			return nil, fmt.Errorf("capture %d (%q): %w", i+1, item.File, err)
+			return nil, fmt.Errorf("%s: %w", where, err)
+		}
+		t.Ignored = append(t.Ignored, unknown(where, raw, item)...)
+		var demands struct {
+			Must []json.RawMessage `json:"must"`
+		}
+		if json.Unmarshal(raw, &demands) == nil {
+			for _, m := range demands.Must {
+				t.Ignored = append(t.Ignored, unknown(where+", must", m, truthMust{})...)
+			}
 		}
 	}
-	return entries, nil
+	return t, nil
+}
+
+// unknown returns a sentence for each field of a JSON object that a struct does
+// not have.
+func unknown(where string, object []byte, like any) (sentences []string) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(object, &fields) != nil {
+		return nil
+	}
+	for f := range reflect.TypeOf(like).Fields() {
+		delete(fields, f.Tag.Get("json"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		sentences = append(sentences, fmt.Sprintf("%s: field %q is not known and is ignored", where, name))
+	}
+	return sentences
 }
 
 // decode reads one JSON value and nothing else. Its errors speak of JSON, not of
 // the types it is read into.
 func decode(text []byte, value any) error {
 	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
 	err := dec.Decode(value)
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
@@ -168,8 +198,10 @@ func (t *truthItem) entry() (e Entry, err error) {
 	if t.File == "" {
 		return e, errors.New("file: missing")
 	}
-	if e.Outcome, err = parseLevel(t.Outcome); err != nil {
-		return e, err
+	if e.Outcome, e.Open = cordon.Act, t.Outcome == ""; !e.Open {
+		if e.Outcome, err = parseLevel(t.Outcome); err != nil {
+			return e, err
+		}
 	}
 	if err = t.who(&e); err != nil {
 		return e, err
@@ -240,8 +272,12 @@ func window(at, within *float64) (*Window, error) {
 	if at == nil && within == nil {
 		return nil, nil
 	}
-	if at == nil || within == nil {
-		return nil, errors.New("want both or none")
+	if at == nil { // from the beginning
+		at = new(float64)
+	}
+	if within == nil { // to the end
+		most := float64(maxSeconds)
+		within = &most
 	}
 	a, err := seconds(at)
 	if err != nil {
