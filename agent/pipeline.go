@@ -71,6 +71,7 @@ type pipeline struct {
 	incident *incident.Book
 	enforcer enforcer
 
+	serial  uint64 // of the last detection, for its id
 	summary Summary
 }
 
@@ -183,15 +184,15 @@ func (p *pipeline) flow(ev cordon.FlowEvent, f *cordon.Flow) {
 
 // detected files a detection with its incident and does what follows from it.
 func (p *pipeline) detected(d cordon.Detection) {
-	n := p.summary.Detections[d.Kind]
-	p.summary.Detections[d.Kind] = n + 1
-	d.ID = incident.ID("det", d.Device.ID, string(d.Kind), d.At.String(), fmt.Sprint(n))
+	p.serial++
+	d.ID = incident.ID("det", d.Device.ID, string(d.Kind), d.At.String(), fmt.Sprint(p.serial))
 	dec := p.incident.Add(&d)
 	d.Level = dec.Level
 	if d.Target.Peer.IsValid() {
 		d.PeerName = p.names.Name(d.Device, d.Target.Peer, p.now)
 	}
 	if p.wall(d.At) >= p.cfg.Since {
+		p.summary.Detections[d.Kind]++
 		p.cfg.Sink.Detection(p.wallDetection(d))
 	}
 	c := respond.Case{Detection: &d, Incident: dec.Incident, Level: dec.Level, Quarantine: dec.Quarantine}
@@ -213,11 +214,11 @@ func (p *pipeline) act(d *cordon.Device, a *cordon.Action) {
 	case !fresh:
 		return
 	}
-	p.summary.Actions[a.Verb]++
 	p.incident.Acted(d, a)
 	told := *a
 	told.At, told.Expires = p.wall(a.At), p.wall(a.Expires)
 	if told.At >= p.cfg.Since {
+		p.summary.Actions[a.Verb]++
 		p.cfg.Sink.Action(&told)
 	}
 }
