@@ -16,12 +16,8 @@ import (
 // Beat is a device of a maker with a protocol of its own: two bytes up and the
 // same two down, once a minute, with a server that it found by name.
 func Beat(p *world.Proc, d *world.Device) {
-	h, ok := d.Resolve(p, "beat.porch.example.com")
-	if !ok {
-		return
-	}
-	c := d.Dial(p, p.World.Far(h, false), 8600)
-	if c.Outcome != world.Answers {
+	c := d.Call(p, "beat.porch.example.com", 8600)
+	if c == nil {
 		return
 	}
 	c.Ask([]byte("HELLO "+d.Name+"\n"), []byte("OK 60\n"))
@@ -44,11 +40,7 @@ func PingBroker(p *world.Proc, d *world.Device) {
 
 // download fetches a file by plain HTTP from a named host, as wget does.
 func download(p *world.Proc, d *world.Device, host, path string, content []byte) {
-	h, ok := d.Resolve(p, host)
-	if !ok {
-		return
-	}
-	if c := d.Dial(p, p.World.Far(h, false), 80); c.Outcome == world.Answers {
+	if c := d.Call(p, host, 80); c != nil {
 		c.Ask(message.HTTPGet(host, path, "Wget/1.13 (linux-uclibc)"), message.HTTPFile("binary/octet-stream", content))
 		c.Quit()
 	}
@@ -74,12 +66,8 @@ func UpdatePackages(p *world.Proc, d *world.Device) {
 
 // ChatIRC is a person in a channel about the garden.
 func ChatIRC(p *world.Proc, d *world.Device) {
-	h, ok := d.Resolve(p, "irc.chat.example.org")
-	if !ok {
-		return
-	}
-	c := d.Dial(p, p.World.Far(h, false), 6667)
-	if c.Outcome != world.Answers {
+	c := d.Call(p, "irc.chat.example.org", 6667)
+	if c == nil {
 		return
 	}
 	const channel = "#gardening"
@@ -102,12 +90,8 @@ func ChatIRC(p *world.Proc, d *world.Device) {
 // HelpOverIRC is a program that answers in a channel where people ask for help and
 // for files, and order the helpers there about.
 func HelpOverIRC(p *world.Proc, d *world.Device) {
-	h, ok := d.Resolve(p, "irc.help.example.org")
-	if !ok {
-		return
-	}
-	c := d.Dial(p, p.World.Far(h, false), 6667)
-	if c.Outcome != world.Answers {
+	c := d.Call(p, "irc.help.example.org", 6667)
+	if c == nil {
 		return
 	}
 	const channel = "#help"
@@ -171,7 +155,7 @@ func PlayTogether(p *world.Proc, d *world.Device) {
 func MistypeSSH(nas *world.Device) world.Behaviour {
 	return func(p *world.Proc, d *world.Device) {
 		work := func(c *world.Conn) {
-			if c == nil || c.Outcome != world.Answers {
+			if c == nil {
 				return
 			}
 			s := dialogue.OpenSSH(p, c, "OpenSSH_for_Windows_8.6", "OpenSSH_9.2p1")
@@ -183,20 +167,14 @@ func MistypeSSH(nas *world.Device) world.Behaviour {
 			c.Close()
 		}
 		work(d.Knock(p, nas.Addr, 22, 2))
-		if h, ok := d.Resolve(p, "shell.work.example.org"); ok {
-			work(d.Dial(p, p.World.Far(h, false), 22))
-		}
+		work(d.Call(p, "shell.work.example.org", 22))
 	}
 }
 
 // BackUp logs in at one host every minute, with a key, and sends what is new.
 func BackUp(p *world.Proc, d *world.Device) {
 	for ok := true; ok; ok = p.Sleep(p.Jitter(time.Minute, 0.01)) {
-		h, found := d.Resolve(p, "vault.backup.example.org")
-		if !found {
-			continue
-		}
-		if c := d.Dial(p, p.World.Far(h, false), 22); c.Outcome == world.Answers {
+		if c := d.Call(p, "vault.backup.example.org", 22); c != nil {
 			s := dialogue.OpenSSH(p, c, "OpenSSH_8.4p1", "OpenSSH_9.2p1")
 			s.Login(true)
 			s.Copy(p.IntN(60_000))
@@ -207,12 +185,8 @@ func BackUp(p *world.Proc, d *world.Device) {
 
 // MistypeFTP is a person who types a wrong password once and then uploads.
 func MistypeFTP(p *world.Proc, d *world.Device) {
-	h, ok := d.Resolve(p, "ftp.website.example.org")
-	if !ok {
-		return
-	}
-	c := d.Dial(p, p.World.Far(h, false), 21)
-	if c.Outcome != world.Answers {
+	c := d.Call(p, "ftp.website.example.org", 21)
+	if c == nil {
 		return
 	}
 	f := dialogue.OpenFTP(p, c, "website ready")
@@ -304,11 +278,7 @@ func UseTelnet(old *world.Device) world.Behaviour {
 			t.Run("show interfaces status", "Gi0/1 connected 1000\r\nGi0/2 notconnect auto")
 			c.Close()
 		}
-		h, ok := d.Resolve(p, "bbs.retro.example.org")
-		if !ok {
-			return
-		}
-		if c := d.Dial(p, p.World.Far(h, false), 23); c.Outcome == world.Answers {
+		if c := d.Call(p, "bbs.retro.example.org", 23); c != nil {
 			t := dialogue.OpenTelnet(p, c, "retro")
 			t.Typing = 180 * time.Millisecond
 			t.Login("ada", "guess3", true)

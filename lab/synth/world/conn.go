@@ -62,6 +62,19 @@ func (d *Device) Knock(p *Proc, addr netip.Addr, port uint16, retries int) *Conn
 	return nil
 }
 
+// Call asks for a name, dials its host over IPv4 and returns the connection, nil if
+// there is none.
+func (d *Device) Call(p *Proc, name string, port uint16) *Conn {
+	h, ok := d.Resolve(p, name)
+	if !ok {
+		return nil
+	}
+	if c := d.Dial(p, p.World.Far(h, false), port); c.Outcome == Answers {
+		return c
+	}
+	return nil
+}
+
 func (d *Device) dial(p *Proc, to End, port uint16, retries int) *Conn {
 	if !d.Reach(p, to.Addr) {
 		return &Conn{Outcome: Unreachable}
