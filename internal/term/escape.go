@@ -32,9 +32,6 @@ func Escape(s string) string {
 	return out.String()
 }
 
-// EscapeBytes is Escape for bytes as they came from the wire.
-func EscapeBytes(b []byte) string { return Escape(string(b)) }
-
 // ellipsis ends what Cut cuts.
 const ellipsis = "…"
 

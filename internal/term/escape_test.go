@@ -36,9 +36,6 @@ func TestEscape(t *testing.T) {
 		if got := Escape(c.in); got != c.want {
 			t.Errorf("%s: Escape(%q) = %q, want %q", c.name, c.in, got, c.want)
 		}
-		if got := EscapeBytes([]byte(c.in)); got != c.want {
-			t.Errorf("%s: EscapeBytes(%q) = %q, want %q", c.name, c.in, got, c.want)
-		}
 	}
 }
 

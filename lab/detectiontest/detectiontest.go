@@ -41,13 +41,7 @@ func (s *Sink) Incident(i *cordon.Incident) { s.Incidents = append(s.Incidents, 
 // Device keeps d.
 func (s *Sink) Device(d *cordon.Device) { s.Devices = append(s.Devices, d) }
 
-// Play runs the agent over a scenario.
-func Play(t testing.TB, scenario string, o synth.Options) (*Sink, agent.Summary) {
-	t.Helper()
-	sink, summary, _ := play(t, scenario, o)
-	return sink, summary
-}
-
+// play runs the agent over a scenario.
 func play(t testing.TB, scenario string, o synth.Options) (*Sink, agent.Summary, synth.Report) {
 	t.Helper()
 	var capture bytes.Buffer
