@@ -1,6 +1,9 @@
 package cordon
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Verb is what is done.
 type Verb string
@@ -42,6 +45,15 @@ func (e Entity) String() string {
 	if e.Target.Peer.IsValid() {
 		s += " to " + e.Target.Peer.String()
 	}
+	if e.Target.Net.IsValid() {
+		s += " to " + e.Target.Net.String()
+	}
+	if t := e.Target; t.Proto != 0 && len(t.Ports) == 0 && t.LocalPort == 0 && !t.Peer.IsValid() {
+		s += fmt.Sprintf(" by protocol %d", t.Proto)
+	}
+	if e.Target.Stray {
+		s += " outside of connections"
+	}
 	if e.Target.Name != "" {
 		s += " to " + e.Target.Name
 	}
@@ -60,7 +72,19 @@ type Action struct {
 	Purpose  string // the legal purpose, for the operator's record
 	At       Time
 	Expires  Time // never zero, except for notify
+	Rate     Rate // of a limit
 }
+
+// Rate is how much of a part of its traffic a device keeps under a limit.
+type Rate struct {
+	Packets     uint32 `json:"packets,omitempty"`     // a second, 0: any number
+	Connections uint32 `json:"connections,omitempty"` // new ones a second, 0: any number
+}
+
+// ErrUnknown is wrapped by the error of whoever changes the world (the kernel, a
+// peer) and cannot tell whether the change took place: look, or do it again. Any
+// other error means that nothing was changed.
+var ErrUnknown = errors.New("outcome unknown")
 
 // PurposeSecurity is why Cordon may interfere with traffic at all: Regulation
 // (EU) 2015/2120 Art. 3(3)(b), integrity and security of the network and of the

@@ -59,11 +59,13 @@ type Target struct {
 	Ports []uint16 // destination ports, none: any
 	// LocalPort is the port that the device itself uses, 0 any.
 	LocalPort uint16
-	Peer      netip.Addr // the far side, the zero Addr: any
-	Name      string     // the name under which the far side is asked for, empty: any
+	Peer      netip.Addr   // the far side, the zero Addr: any
+	Net       netip.Prefix // the far side's network, the zero Prefix: any
+	Name      string       // the name under which the far side is asked for, empty: any
+	Stray     bool         // only packets that connection tracking finds in no connection
 }
 
 // Zero reports whether t names no part.
 func (t Target) Zero() bool {
-	return t.Proto == 0 && len(t.Ports) == 0 && t.LocalPort == 0 && !t.Peer.IsValid() && t.Name == ""
+	return t.Proto == 0 && len(t.Ports) == 0 && t.LocalPort == 0 && !t.Peer.IsValid() && !t.Net.IsValid() && t.Name == "" && !t.Stray
 }

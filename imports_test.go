@@ -38,7 +38,7 @@ var arrows = []struct {
 	{[]string{"cordon/lab/..."}, []string{"cordon", "cordon/wire", "cordon/agent/...", "cordon/core/...",
 		"cordon/portal", "cordon/internal/...", "cordon/lab/..."}},
 	{[]string{"cordon/cmd/..."}, []string{"cordon", "cordon/agent", "cordon/agent/capture/file",
-		"cordon/agent/indicator/...", "cordon/agent/packet",
+		"cordon/agent/indicator/...", "cordon/agent/packet", "cordon/agent/config", "cordon/agent/control",
 		"cordon/core", "cordon/lab/...", "cordon/internal/..."}},
 }
 
@@ -56,7 +56,7 @@ var limits = []struct {
 }{
 	{"netlink and eBPF", []string{"github.com/cilium/ebpf/...", "github.com/google/nftables/...",
 		"github.com/vishvananda/...", "github.com/mdlayher/...", "github.com/jsimonetti/rtnetlink/..."},
-		[]string{"cordon/agent/capture/...", "cordon/agent/enforce/...", "cordon/lab/..."}, false},
+		[]string{"cordon/agent/capture/...", "cordon/agent/enforce/...", "cordon/agent/network/...", "cordon/lab/..."}, false},
 	{"SQL", sql, []string{"cordon/core/store/..."}, false},
 	{"NATS", []string{"github.com/nats-io/..."},
 		[]string{"cordon/core/bus/...", "cordon/core/gateway/...", "cordon/agent/uplink/...", "cordon/lab/..."}, false},
