@@ -84,6 +84,8 @@ type Table struct {
 	home       []netip.Prefix
 	learned    []netip.Prefix // IPv6, from the home's own talk
 	advertised bool           // learned is what the router advertised
+	told       bool           // SetNetwork said who the router is: nothing is guessed
+	current    []netip.Prefix // as SetNetwork said last
 	stations   map[packet.MAC]*station
 	byAddr     map[netip.Addr]*record
 	records    []*record // by slot; nil when free
@@ -302,6 +304,9 @@ func (t *Table) known(addr netip.Addr) *record {
 // that has already spoken to the internet for itself is not believed: it could
 // forge such packets to be taken for the router and left alone.
 func (t *Table) markGateway(mac packet.MAC, now cordon.Time) {
+	if t.told {
+		return
+	}
 	s := t.station(mac, now)
 	if s.gateway || s.acted {
 		return

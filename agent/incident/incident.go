@@ -150,6 +150,16 @@ func (b *Book) Forget(d *cordon.Device) {
 	}
 }
 
+// Open returns the open incidents in the order in which they were opened. They are
+// the Book's: the caller may look at them until the next call, and copy them.
+func (b *Book) Open() []*cordon.Incident {
+	all := make([]*cordon.Incident, len(b.open))
+	for i, c := range b.open {
+		all[i] = &c.Incident
+	}
+	return all
+}
+
 // Close closes every incident, at the end of a capture, in the order in which
 // they were opened.
 func (b *Book) Close() {

@@ -22,6 +22,7 @@ type Clock struct {
 	started      bool
 	steps        []step // oldest first
 	back         uint64
+	correction   int64
 }
 
 // step says that from steady on, the wall clock is steady + offset.
@@ -49,9 +50,22 @@ func (c *Clock) Advance(wall int64) (steady int64) {
 // Steps returns how often the wall clock was set back.
 func (c *Clock) Steps() uint64 { return c.back }
 
+// Correct says that the wall clock that Advance was given was wrong from the
+// beginning, and by how much: a router boots in 1970 and hears the time later.
+// Every moment, also of before, is converted accordingly from now on.
+func (c *Clock) Correct(by int64) { c.correction = by }
+
+// Correction returns what Correct was told last.
+func (c *Clock) Correction() int64 { return c.correction }
+
 // Wall converts a steady time that Advance has given, or one between two such,
 // to wall time.
 func (c *Clock) Wall(steady int64) int64 {
+	return c.given(steady) + c.correction
+}
+
+// given converts a steady time to what Advance was given for it.
+func (c *Clock) given(steady int64) int64 {
 	for i := len(c.steps) - 1; i >= 0; i-- {
 		if c.steps[i].steady <= steady {
 			return steady + c.steps[i].offset

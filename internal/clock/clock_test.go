@@ -46,3 +46,19 @@ func TestClockStepsAreBounded(t *testing.T) {
 		t.Errorf("%d steps kept, want at most %d", len(c.steps), maxSteps)
 	}
 }
+
+// TestClockCorrected: a router that booted in 1970 hears the time an hour later;
+// what happened before is then told in the right year.
+func TestClockCorrected(t *testing.T) {
+	const s, year = int64(time.Second), int64(365 * 24 * time.Hour)
+	var c Clock
+	c.Advance(100 * s)
+	c.Advance(3700 * s)
+	c.Correct(56 * year)
+	if got := c.Wall(100 * s); got != 100*s+56*year {
+		t.Errorf("a moment of before is reported as %d s", got/s)
+	}
+	if got := c.Advance(3701 * s); got != 3701*s {
+		t.Errorf("steady time jumped to %d s", got/s)
+	}
+}
