@@ -28,10 +28,38 @@ import (
 )
 
 // Source gives frames, oldest first. A frame's Data is valid until the next
-// call. io.EOF ends the capture; any other error ends it early, and what was
+// call; a frame of length 0 is a moment at which nothing was seen, so that time
+// passes. io.EOF ends the capture; any other error ends it early, and what was
 // read before counts.
 type Source interface {
 	Next(*packet.Frame) error
+}
+
+// Counter is a Source that counts traffic by itself and hands over only the
+// frames that mean something.
+type Counter interface {
+	Source
+	// Flows tells what was counted and not handed over since the last call.
+	Flows(func(*packet.FlowCount)) error
+	// Traffic tells what each device sent and received, once for each interval
+	// that has passed since the last call.
+	Traffic(now cordon.Time, tell func(*cordon.Traffic)) error
+	// Want says whether every frame of a flow is to be handed over.
+	Want(src, dst netip.AddrPort, proto uint8, on bool)
+}
+
+// Enforcer puts actions in force. It is called by one goroutine. An error that
+// wraps cordon.ErrUnknown means that the change may have taken place.
+type Enforcer interface {
+	// Apply puts an action in force, or renews it, for Expires − At from now; fresh
+	// means that it was not in force before.
+	Apply(ctx context.Context, d *cordon.Device, a *cordon.Action) (fresh bool, err error)
+	// Release ends an action before its time. One that is not in force is released.
+	Release(ctx context.Context, id string) error
+	// Move tells that a device has other addresses now: what is in force follows.
+	Move(ctx context.Context, d *cordon.Device) error
+	// Active returns the actions in force, oldest first.
+	Active(now cordon.Time) []cordon.Action
 }
 
 // Sink is told what the agent finds. Detections and actions come as they happen,
@@ -54,6 +82,13 @@ type Config struct {
 	Flows  int            // flows kept; 0: flow.DefaultSize
 	// Indicators is what is known to be hostile; nil: nothing is.
 	Indicators known.Indicators
+	// Enforcer puts actions in force; nil: they are only recorded.
+	Enforcer Enforcer
+	// PolicyOf says how far the router may go with one device; nil: Policy for all.
+	PolicyOf func(*cordon.Device) cordon.Policy
+	// Allowed reports whether the customer has allowed what an action would stop;
+	// nil: nothing was.
+	Allowed func(*cordon.Device, *cordon.Action) bool
 	// Tick, if set, is called about every 4096 frames, to draw progress.
 	Tick func()
 }
@@ -118,11 +153,17 @@ func newPipeline(ctx context.Context, cfg Config) (*pipeline, error) {
 	if cfg.Policy == "" {
 		cfg.Policy = cordon.PolicyProtect
 	}
-	p := &pipeline{ctx: ctx, cfg: cfg, enforcer: dryrun.New(), summary: Summary{
+	if cfg.Enforcer == nil {
+		cfg.Enforcer = dryrun.New()
+	}
+	if cfg.PolicyOf == nil {
+		cfg.PolicyOf = func(*cordon.Device) cordon.Policy { return cfg.Policy }
+	}
+	p := &pipeline{ctx: ctx, cfg: cfg, enforcer: cfg.Enforcer, summary: Summary{
 		Detections: make(map[cordon.Kind]uint64), Incidents: make(map[cordon.Level]uint64),
 		Actions: make(map[cordon.Verb]uint64)}}
 	var err error
-	p.devices, err = device.New(device.Config{Home: cfg.Home, Maker: maker, Forget: p.forget})
+	p.devices, err = device.New(device.Config{Home: cfg.Home, Maker: maker, Forget: p.forget, Moved: p.moved})
 	if err != nil {
 		return nil, err
 	}

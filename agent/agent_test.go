@@ -170,7 +170,7 @@ func TestCancel(t *testing.T) {
 		if n > 200_000 {
 			return io.EOF
 		}
-		*f = packet.Frame{Time: int64(n), Link: packet.LinkEthernet}
+		*f = packet.Frame{Time: int64(n), Link: packet.LinkEthernet, Len: 60}
 		return nil
 	})
 	summary, err := agent.Run(ctx, agent.Config{Source: source, Sink: sink})

@@ -45,13 +45,6 @@ type factDetector interface {
 	Observe(*cordon.Observation, cordon.Time)
 }
 
-// enforcer puts actions in force. Applying one twice renews it; fresh means that
-// it was not in force before.
-type enforcer interface {
-	Apply(ctx context.Context, a *cordon.Action) (fresh bool, err error)
-	InForce(now cordon.Time) int
-}
-
 // pipeline is the stages of one Run, tied together.
 type pipeline struct {
 	ctx context.Context
@@ -69,7 +62,7 @@ type pipeline struct {
 	byFlow   []flowDetector
 	byFact   []factDetector
 	incident *incident.Book
-	enforcer enforcer
+	enforcer Enforcer
 
 	serial  uint64 // of the last detection, for its id
 	summary Summary
@@ -116,6 +109,11 @@ func (p *pipeline) detectors() {
 // frame takes one frame through the stages.
 func (p *pipeline) frame(f *packet.Frame) {
 	now := cordon.Time(p.clock.Advance(f.Time))
+	if f.Len == 0 && len(f.Data) == 0 {
+		p.now = now
+		p.advance(now)
+		return
+	}
 	if p.summary.Frames == 0 {
 		p.summary.First = cordon.Time(f.Time)
 	}
@@ -154,7 +152,7 @@ func (p *pipeline) fact(o *cordon.Observation) {
 	}
 	p.devices.Learn(o, &p.packet, p.now)
 	p.names.Learn(o)
-	if o.Device.Gateway || p.cfg.Policy == cordon.PolicyOff {
+	if o.Device.Gateway || p.cfg.PolicyOf(o.Device) == cordon.PolicyOff {
 		return
 	}
 	for _, d := range p.byFact {
@@ -164,7 +162,7 @@ func (p *pipeline) fact(o *cordon.Observation) {
 
 // said takes what dialogue read from a flow.
 func (p *pipeline) said(o *cordon.Observation) {
-	if p.cfg.Policy == cordon.PolicyOff {
+	if p.cfg.PolicyOf(o.Flow.Device) == cordon.PolicyOff {
 		return
 	}
 	for _, d := range p.byFact {
@@ -174,7 +172,7 @@ func (p *pipeline) said(o *cordon.Observation) {
 
 // flow takes what happened to a flow.
 func (p *pipeline) flow(ev cordon.FlowEvent, f *cordon.Flow) {
-	if p.cfg.Policy == cordon.PolicyOff {
+	if p.cfg.PolicyOf(f.Device) == cordon.PolicyOff {
 		return
 	}
 	for _, d := range p.byFlow {
@@ -196,7 +194,7 @@ func (p *pipeline) detected(d cordon.Detection) {
 		p.cfg.Sink.Detection(p.wallDetection(d))
 	}
 	c := respond.Case{Detection: &d, Incident: dec.Incident, Level: dec.Level, Quarantine: dec.Quarantine}
-	for _, a := range respond.Decide(c, p.cfg.Policy, incident.ID) {
+	for _, a := range respond.Decide(c, p.cfg.PolicyOf(d.Device), incident.ID) {
 		p.act(d.Device, &a)
 	}
 	if dec.Chain != nil {
@@ -206,7 +204,10 @@ func (p *pipeline) detected(d cordon.Detection) {
 
 // act applies an action and tells of it unless it only renews one in force.
 func (p *pipeline) act(d *cordon.Device, a *cordon.Action) {
-	fresh, err := p.enforcer.Apply(p.ctx, a)
+	if p.cfg.Allowed != nil && p.cfg.Allowed(d, a) {
+		return
+	}
+	fresh, err := p.enforcer.Apply(p.ctx, d, a)
 	switch {
 	case err != nil:
 		p.summary.Failed++
@@ -248,6 +249,13 @@ func (p *pipeline) closed(i *cordon.Incident) {
 	p.cfg.Sink.Incident(&told)
 }
 
+// moved is told of a device that has other addresses now.
+func (p *pipeline) moved(d *cordon.Device) {
+	if err := p.enforcer.Move(p.ctx, d); err != nil {
+		p.summary.Failed++
+	}
+}
+
 // forget is told of a device whose record is about to go.
 func (p *pipeline) forget(d *cordon.Device) {
 	p.flows.Forget(d)
@@ -266,7 +274,7 @@ func (p *pipeline) close() {
 		p.cfg.Sink.Device(p.wallDevice(d))
 	}
 	p.summary.Flows, p.summary.Dialogues = p.flows.Stats(), p.dialogue.Stats()
-	p.summary.InForce = p.enforcer.InForce(p.now)
+	p.summary.InForce = len(p.enforcer.Active(p.now))
 	p.summary.Forgotten = p.devices.Evicted()
 	p.summary.ClockSteps = p.clock.Steps()
 }

@@ -36,6 +36,7 @@ type Config struct {
 	Home   []netip.Prefix // the home's side; empty: PrivatePrefixes
 	Max    int            // records kept, at least 2; 0 means DefaultMax
 	Forget func(*cordon.Device)
+	Moved  func(*cordon.Device)             // it has an address that it did not have before
 	Maker  func(mac [6]byte) (string, bool) // from the IEEE's assignments
 }
 
@@ -345,8 +346,16 @@ func (t *Table) bind(r *record, addr netip.Addr) {
 	r.Addrs = slices.Insert(r.Addrs, 0, addr)
 	if old := t.byAddr[addr]; old != nil && old != r {
 		old.Addrs = slices.DeleteFunc(old.Addrs, func(a netip.Addr) bool { return a == addr })
+		t.moved(old)
 	}
 	t.byAddr[addr] = r
+	t.moved(r)
+}
+
+func (t *Table) moved(r *record) {
+	if t.cfg.Moved != nil {
+		t.cfg.Moved(&r.Device)
+	}
 }
 
 func (t *Table) unbind(r *record, addr netip.Addr) {

@@ -3,8 +3,11 @@
 package dryrun
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"cordon"
 )
@@ -24,7 +27,7 @@ type Enforcer struct {
 }
 
 type record struct {
-	device string
+	action cordon.Action
 	end    cordon.Time
 }
 
@@ -35,7 +38,7 @@ func New() *Enforcer {
 
 // Apply puts an action in force, or renews it, and reports whether it was not in
 // force before.
-func (e *Enforcer) Apply(_ context.Context, a *cordon.Action) (fresh bool, err error) {
+func (e *Enforcer) Apply(_ context.Context, _ *cordon.Device, a *cordon.Action) (fresh bool, err error) {
 	old, known := e.inForce[a.ID]
 	if !known {
 		if err := e.room(a); err != nil {
@@ -43,8 +46,35 @@ func (e *Enforcer) Apply(_ context.Context, a *cordon.Action) (fresh bool, err e
 		}
 		e.held[a.Entity.Device]++
 	}
-	e.inForce[a.ID] = record{a.Entity.Device, max(old.end, a.Expires)}
+	e.inForce[a.ID] = record{*a, max(old.end, a.Expires)}
 	return !known || old.end <= a.At, nil
+}
+
+// Release ends an action; one that is not in force is released already.
+func (e *Enforcer) Release(_ context.Context, id string) error {
+	if r, ok := e.inForce[id]; ok {
+		e.remove(id, r)
+	}
+	return nil
+}
+
+// Move has nothing to do: what is remembered names devices, not addresses.
+func (e *Enforcer) Move(context.Context, *cordon.Device) error { return nil }
+
+// Active returns the actions in force at a moment, oldest first.
+func (e *Enforcer) Active(now cordon.Time) []cordon.Action {
+	var all []cordon.Action
+	for _, r := range e.inForce {
+		if r.end > now {
+			a := r.action
+			a.Expires = r.end
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, func(a, b cordon.Action) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.ID, b.ID))
+	})
+	return all
 }
 
 // room reports an error when there is no place for one more action.
@@ -69,21 +99,14 @@ func (e *Enforcer) room(a *cordon.Action) error {
 func (e *Enforcer) lapse(now cordon.Time) {
 	for id, r := range e.inForce {
 		if r.end <= now {
-			delete(e.inForce, id)
-			if e.held[r.device]--; e.held[r.device] == 0 {
-				delete(e.held, r.device)
-			}
+			e.remove(id, r)
 		}
 	}
 }
 
-// InForce returns how many actions are in force at a moment.
-func (e *Enforcer) InForce(now cordon.Time) int {
-	n := 0
-	for _, r := range e.inForce {
-		if r.end > now {
-			n++
-		}
+func (e *Enforcer) remove(id string, r record) {
+	delete(e.inForce, id)
+	if e.held[r.action.Entity.Device]--; e.held[r.action.Entity.Device] == 0 {
+		delete(e.held, r.action.Entity.Device)
 	}
-	return n
 }

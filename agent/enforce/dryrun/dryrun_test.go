@@ -12,7 +12,7 @@ import (
 
 func apply(t *testing.T, e *dryrun.Enforcer, id string, at cordon.Time, life time.Duration) bool {
 	t.Helper()
-	fresh, err := e.Apply(context.Background(), &cordon.Action{ID: id, Verb: cordon.VerbBlock, At: at, Expires: at.Add(life)})
+	fresh, err := e.Apply(context.Background(), nil, &cordon.Action{ID: id, Verb: cordon.VerbBlock, At: at, Expires: at.Add(life)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,10 +28,10 @@ func TestApplyTwiceRenews(t *testing.T) {
 	if apply(t, e, "a", t0.Add(30*time.Minute), time.Hour) {
 		t.Error("a renewal is fresh")
 	}
-	if n := e.InForce(t0.Add(80 * time.Minute)); n != 1 {
+	if n := len(e.Active(t0.Add(80 * time.Minute))); n != 1 {
 		t.Errorf("%d in force, want the renewed one", n)
 	}
-	if n := e.InForce(t0.Add(91 * time.Minute)); n != 0 {
+	if n := len(e.Active(t0.Add(91 * time.Minute))); n != 0 {
 		t.Errorf("%d in force after its end", n)
 	}
 	if !apply(t, e, "a", t0.Add(2*time.Hour), time.Hour) {
@@ -44,7 +44,7 @@ func TestARenewalNeverShortens(t *testing.T) {
 	const t0 = cordon.Time(1e18)
 	apply(t, e, "a", t0, time.Hour)
 	apply(t, e, "a", t0, time.Minute)
-	if e.InForce(t0.Add(30*time.Minute)) != 1 {
+	if len(e.Active(t0.Add(30*time.Minute))) != 1 {
 		t.Error("applying a shorter one ended it early")
 	}
 }
@@ -56,11 +56,11 @@ func TestBounded(t *testing.T) {
 	for i := range 5000 {
 		a := cordon.Action{ID: fmt.Sprint(i), Verb: cordon.VerbBlock, At: t0, Expires: t0.Add(time.Hour),
 			Entity: cordon.Entity{Device: fmt.Sprint(i / 50)}}
-		if _, err := e.Apply(context.Background(), &a); err != nil {
+		if _, err := e.Apply(context.Background(), nil, &a); err != nil {
 			refused++
 		}
 	}
-	if n := e.InForce(t0); n != 4096 || refused != 5000-4096 {
+	if n := len(e.Active(t0)); n != 4096 || refused != 5000-4096 {
 		t.Errorf("%d in force and %d refused, want 4096 and %d", n, refused, 5000-4096)
 	}
 	if !apply(t, e, "later", t0.Add(2*time.Hour), time.Hour) {
@@ -74,7 +74,7 @@ func TestOneDeviceCannotFillIt(t *testing.T) {
 	e := dryrun.New()
 	const t0 = cordon.Time(1e18)
 	try := func(id, device string, v cordon.Verb) error {
-		_, err := e.Apply(context.Background(), &cordon.Action{ID: id, Verb: v, At: t0, Expires: t0.Add(time.Hour),
+		_, err := e.Apply(context.Background(), nil, &cordon.Action{ID: id, Verb: v, At: t0, Expires: t0.Add(time.Hour),
 			Entity: cordon.Entity{Device: device}})
 		return err
 	}
@@ -92,5 +92,24 @@ func TestOneDeviceCannotFillIt(t *testing.T) {
 	}
 	if err := try("other", "quiet", cordon.VerbBlock); err != nil {
 		t.Errorf("another device cannot be blocked: %v", err)
+	}
+}
+
+// TestRelease: what is released is not in force, releasing it again is no error,
+// and its place is free.
+func TestRelease(t *testing.T) {
+	e := dryrun.New()
+	const t0 = cordon.Time(1e18)
+	apply(t, e, "a", t0, time.Hour)
+	for range 2 {
+		if err := e.Release(context.Background(), "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(e.Active(t0)); n != 0 {
+		t.Errorf("%d in force after the release", n)
+	}
+	if !apply(t, e, "a", t0, time.Hour) {
+		t.Error("applied after its release, it is not fresh")
 	}
 }
