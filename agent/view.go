@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"net/netip"
+	"strings"
+
+	"cordon"
+	"cordon/agent/detect/known"
+	"cordon/agent/mend"
+)
+
+// view is what the DNS guard and the page need to know of the home. They run on
+// goroutines of their own, so the pipeline publishes a new view whenever
+// something changed and never touches an old one.
+type view struct {
+	byAddr map[netip.Addr]*resident
+	byMAC  map[cordon.MAC]*resident
+}
+
+// resident is a device as it stands in a view.
+type resident struct {
+	device     cordon.Device
+	policy     cordon.Policy
+	quarantine *cordon.Action  // nil when it is not cut off
+	names      map[string]bool // blocked by name, each with what is below it
+}
+
+// newView makes the view of the devices and of what is in force.
+func newView(devices []*cordon.Device, inForce []cordon.Action, policy func(*cordon.Device) cordon.Policy) *view {
+	v := &view{byAddr: make(map[netip.Addr]*resident), byMAC: make(map[cordon.MAC]*resident)}
+	byID := make(map[string]*resident)
+	for _, d := range devices {
+		r := &resident{device: *d, policy: policy(d)}
+		r.device.Addrs = append([]netip.Addr(nil), d.Addrs...)
+		v.add(r)
+		byID[d.ID] = r
+	}
+	for i := range inForce {
+		a := &inForce[i]
+		if a.Mode != cordon.ModeDo {
+			continue
+		}
+		r := byID[a.Entity.Device]
+		if r == nil { // cut off before a restart, and not heard since
+			d := stub(a.Entity.Device)
+			r = &resident{device: *d, policy: policy(d)}
+			v.add(r)
+			byID[d.ID] = r
+		}
+		switch {
+		case a.Verb == cordon.VerbQuarantine:
+			r.quarantine = a
+		case a.Verb == cordon.VerbBlock && a.Entity.Target.Name != "":
+			if r.names == nil {
+				r.names = make(map[string]bool)
+			}
+			r.names[a.Entity.Target.Name] = true
+		}
+	}
+	return v
+}
+
+func (v *view) add(r *resident) {
+	for _, a := range r.device.Addrs {
+		v.byAddr[a] = r
+	}
+	if r.device.HasMAC && !r.device.Relay {
+		v.byMAC[r.device.MAC] = r
+	}
+}
+
+// find returns the device that uses an address or a MAC, nil if nobody is known.
+func (v *view) find(a netip.Addr, mac cordon.MAC) *resident {
+	if v == nil {
+		return nil
+	}
+	if r := v.byMAC[mac]; r != nil && mac != (cordon.MAC{}) {
+		return r
+	}
+	return v.byAddr[a]
+}
+
+// stub makes a record of a device of which only the ID is known.
+func stub(id string) *cordon.Device {
+	d := &cordon.Device{ID: id}
+	if a, err := netip.ParseAddr(id); err == nil {
+		d.Addrs = []netip.Addr{a}
+	} else if mac, ok := parseMAC(id); ok {
+		d.MAC, d.HasMAC, d.Randomised = mac, true, mac.Randomised()
+	}
+	return d
+}
+
+// parseMAC reads what cordon.MAC.String writes.
+func parseMAC(s string) (mac cordon.MAC, ok bool) {
+	const hex = "0123456789abcdef"
+	if len(s) != 17 {
+		return mac, false
+	}
+	for i := range mac {
+		hi, lo := strings.IndexByte(hex, s[3*i]), strings.IndexByte(hex, s[3*i+1])
+		if hi < 0 || lo < 0 || i > 0 && s[3*i-1] != ':' {
+			return mac, false
+		}
+		mac[i] = byte(hi<<4 | lo)
+	}
+	return mac, true
+}
+
+// answer is what is done about a question.
+type answer uint8
+
+const (
+	answerPass    answer = iota // the server that was asked answers
+	answerRefuse                // there is no such name
+	answerResolve               // cut off: the router answers, and opens the way
+)
+
+// question decides about a name that a device asks for. It must be fast, and does
+// not allocate for a name that passes.
+func (v *view) question(r *resident, name []byte, indicators known.Indicators, hosts *mend.Hosts, now cordon.Time) answer {
+	if r == nil {
+		return answerPass
+	}
+	if r.quarantine != nil {
+		if hosts.Allows(r.device.Maker, name) {
+			return answerResolve
+		}
+		return answerRefuse
+	}
+	if r.policy != cordon.PolicyProtect {
+		return answerPass
+	}
+	if r.blocks(name) {
+		return answerRefuse
+	}
+	if indicators == nil {
+		return answerPass
+	}
+	i, ok := indicators.Name(name, now)
+	if ok && i.Confidence >= cordon.HighConfidence && i.Role != cordon.RoleScanner && i.Applies(r.device.Class) {
+		return answerRefuse
+	}
+	return answerPass
+}
+
+// blocks reports whether name or a domain that it lies below is blocked.
+func (r *resident) blocks(name []byte) bool {
+	for len(r.names) > 0 && len(name) > 0 {
+		if r.names[string(name)] {
+			return true
+		}
+		i := 0
+		for i < len(name) && name[i] != '.' {
+			i++
+		}
+		name = name[min(i+1, len(name)):]
+	}
+	return false
+}

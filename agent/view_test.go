@@ -1,0 +1,89 @@
+package agent
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"cordon"
+	"cordon/agent/mend"
+)
+
+// listed is an indicator list of one name.
+type listed string
+
+func (l listed) Name(name []byte, _ cordon.Time) (cordon.Indicator, bool) {
+	return cordon.Indicator{Type: cordon.IndicatorName, Value: string(l), Role: cordon.RoleC2, Confidence: 90}, string(name) == string(l)
+}
+func (listed) Endpoint(netip.Addr, uint16, cordon.Time) (i cordon.Indicator, ok bool) { return }
+func (listed) URL(_, _ []byte, _ cordon.Time) (i cordon.Indicator, ok bool)           { return }
+
+func TestQuestion(t *testing.T) {
+	hosts, err := mend.New("portal.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cam := &cordon.Device{ID: "44:19:b6:00:00:10", MAC: cordon.MAC{0x44, 0x19, 0xb6, 0, 0, 0x10}, HasMAC: true, Class: cordon.IoT,
+		Maker: "Hikvision", Addrs: []netip.Addr{netip.MustParseAddr("192.168.1.10")}}
+	until := cordon.Time(0).Add(time.Hour)
+	block := cordon.Action{ID: "b", Verb: cordon.VerbBlock, Mode: cordon.ModeDo, Expires: until,
+		Entity: cordon.Entity{Device: cam.ID, Target: cordon.Target{Name: "bad.example"}}}
+	cut := cordon.Action{ID: "q", Verb: cordon.VerbQuarantine, Mode: cordon.ModeDo, Expires: until, Entity: cordon.Entity{Device: cam.ID}}
+	asked := cut
+	asked.Mode = cordon.ModeAsk
+	for _, c := range []struct {
+		name, asks string
+		policy     cordon.Policy
+		inForce    []cordon.Action
+		want       answer
+	}{
+		{"nothing in force", "bad.example", cordon.PolicyProtect, nil, answerPass},
+		{"a blocked name", "bad.example", cordon.PolicyProtect, []cordon.Action{block}, answerRefuse},
+		{"below a blocked name", "x.bad.example", cordon.PolicyProtect, []cordon.Action{block}, answerRefuse},
+		{"beside a blocked name", "notbad.example", cordon.PolicyProtect, []cordon.Action{block}, answerPass},
+		{"known to be hostile", "c2.example", cordon.PolicyProtect, nil, answerRefuse},
+		{"known to be hostile, only observed", "c2.example", cordon.PolicyObserve, nil, answerPass},
+		{"cut off", "example.com", cordon.PolicyProtect, []cordon.Action{cut}, answerRefuse},
+		{"cut off by hand under observe", "example.com", cordon.PolicyObserve, []cordon.Action{cut}, answerRefuse},
+		{"cut off, asks for the portal", "portal.example", cordon.PolicyProtect, []cordon.Action{cut}, answerResolve},
+		{"cut off, asks for its maker's firmware", "www.hikvision.com", cordon.PolicyProtect, []cordon.Action{cut}, answerResolve},
+		{"cutting off is only asked for", "example.com", cordon.PolicyAsk, []cordon.Action{asked}, answerPass},
+	} {
+		v := newView([]*cordon.Device{cam}, c.inForce, func(*cordon.Device) cordon.Policy { return c.policy })
+		for how, r := range map[string]*resident{"MAC": v.find(netip.Addr{}, cam.MAC), "address": v.find(cam.Addrs[0], cordon.MAC{})} {
+			if got := v.question(r, []byte(c.asks), listed("c2.example"), hosts, 0); got != c.want {
+				t.Errorf("%s, found by %s: answer %d, want %d", c.name, how, got, c.want)
+			}
+		}
+	}
+}
+
+// TestQuarantineOutlivesTheTable: a device that was cut off before a restart is
+// known to be so before it is heard again.
+func TestQuarantineOutlivesTheTable(t *testing.T) {
+	cut := cordon.Action{Verb: cordon.VerbQuarantine, Mode: cordon.ModeDo, Entity: cordon.Entity{Device: "44:19:b6:00:00:10"}}
+	v := newView(nil, []cordon.Action{cut}, func(*cordon.Device) cordon.Policy { return cordon.PolicyProtect })
+	if r := v.find(netip.Addr{}, cordon.MAC{0x44, 0x19, 0xb6, 0, 0, 0x10}); r == nil || r.quarantine == nil {
+		t.Error("forgotten")
+	}
+}
+
+func TestParseMAC(t *testing.T) {
+	for s, want := range map[string]bool{"44:19:b6:00:00:10": true, "44:19:b6:00:00:1": false, "44:19:b6:00:00:zz": false,
+		"44-19-b6-00-00-10": false, "": false, "192.168.1.1": false} {
+		if mac, ok := parseMAC(s); ok != want || ok && mac.String() != s {
+			t.Errorf("%q: %v %v", s, mac, ok)
+		}
+	}
+}
+
+func TestQuestionDoesNotAllocate(t *testing.T) {
+	hosts, _ := mend.New()
+	d := &cordon.Device{ID: "192.168.1.10", Addrs: []netip.Addr{netip.MustParseAddr("192.168.1.10")}}
+	block := cordon.Action{Verb: cordon.VerbBlock, Mode: cordon.ModeDo, Entity: cordon.Entity{Device: d.ID, Target: cordon.Target{Name: "bad.example"}}}
+	v := newView([]*cordon.Device{d}, []cordon.Action{block}, func(*cordon.Device) cordon.Policy { return cordon.PolicyProtect })
+	name := []byte("www.example.com")
+	if n := testing.AllocsPerRun(100, func() { v.question(v.find(d.Addrs[0], cordon.MAC{}), name, nil, hosts, 0) }); n > 0 {
+		t.Errorf("%v allocations for a name that passes", n)
+	}
+}
