@@ -1,0 +1,207 @@
+// Package config reads the agent's configuration file.
+//
+// TOML comes in, a Config of valid values goes out. A key that is not known is an
+// error that names the line, and so is a value that cannot be: the agent starts
+// with what the operator meant, or says what to change. What the file leaves out
+// has its default, so an empty file is a whole configuration and a new agent runs
+// on an old file. reference.toml lists every key.
+package config
+
+import (
+	_ "embed"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+
+	"cordon"
+)
+
+// Path is where the configuration is looked for when nobody says where.
+const Path = "/etc/cordon/agent.toml"
+
+// Config is the agent's configuration. Default has every default.
+type Config struct {
+	Network    Network
+	Capture    Capture
+	Policy     cordon.Policy // of devices without one of their own
+	Devices    []Device      // told by hand; no MAC twice
+	DNS        DNS
+	Page       Page
+	Indicators Indicators
+	Limits     Limits
+	State      State
+	Control    Control
+	Log        Log
+}
+
+// Network says what the router connects, where the agent should not find out by
+// itself.
+type Network struct {
+	LAN    []string       // interfaces of the home's side, a bridge stands for its ports; none: found
+	WAN    []string       // interfaces towards the internet; none: those of the default routes
+	Home   []netip.Prefix // of the home's side, besides those on the LAN interfaces; masked
+	Spared []netip.Addr   // never blocked, besides the router, its gateways, resolvers and time servers
+}
+
+// Eyes is how packets are seen.
+type Eyes string
+
+// The eyes.
+const (
+	EyesAuto     Eyes = "auto"     // eBPF where the kernel can, else AF_PACKET
+	EyesEBPF     Eyes = "ebpf"     // eBPF or nothing
+	EyesAFPacket Eyes = "afpacket" // AF_PACKET
+)
+
+// Capture says how packets are seen.
+type Capture struct {
+	Mode Eyes
+	// DeviceFrames is how many frames a second of one device are looked into at
+	// most; more are counted only. So one device blinds the agent for no other.
+	DeviceFrames int
+}
+
+// Device is what somebody told about one device. Empty fields say nothing.
+type Device struct {
+	MAC    cordon.MAC
+	Name   string          // for people
+	Class  *cordon.Class   // nil: judged
+	Policy cordon.Policy   // empty: Config.Policy
+	Allow  []cordon.Target // places that are never blocked for it: Name or Peer, and at most one of Ports
+}
+
+// Answer is what a device is told about a blocked name.
+type Answer string
+
+// The answers.
+const (
+	AnswerNXDomain Answer = "nxdomain" // there is no such name
+	AnswerPage     Answer = "page"     // the address of the page that explains
+)
+
+// DNS configures the DNS guard.
+type DNS struct {
+	Guard     bool
+	Blocked   Answer
+	Addresses []netip.Addr // of the page; none: the router's own on the device's side
+}
+
+// Page configures the page that a quarantined device's owner sees.
+type Page struct {
+	Port      uint16   // TCP, on the router
+	Brand     string   // the provider's name
+	Portal    string   // URL of the customer's portal, empty: none
+	Languages []string // BCP 47, the first is the fall-back
+}
+
+// Indicators says what is known to be hostile.
+type Indicators struct {
+	File string // CSV or STIX 2.1; empty: none
+}
+
+// Limits bounds what the agent takes and does.
+type Limits struct {
+	Memory      int64 // bytes of resident memory that the process should keep below
+	Quarantines int   // that the agent begins by itself in an hour, at most
+}
+
+// codeMemory is what the process has resident besides what the Go runtime counts:
+// its mapped program. A skeleton with the same libraries had 13.2 MB resident when
+// idle, 10 MB of it the program; the rest is for pages of the kernel's rings.
+const codeMemory = 11e6
+
+// Heap returns the limit to give the Go runtime (debug.SetMemoryLimit), in bytes,
+// so that the process stays within Memory.
+func (l Limits) Heap() int64 { return l.Memory - codeMemory }
+
+// State says where the little lives that survives.
+type State struct {
+	Dir string
+}
+
+// Control configures the local socket.
+type Control struct {
+	Socket string // path of the Unix socket
+	Group  string // whose members may use it besides root and the agent's own user; empty: the agent's group
+}
+
+// Level is how much is logged, as in log/slog.
+type Level string
+
+// Format is how lines are logged.
+type Format string
+
+// The levels and formats.
+const (
+	LevelDebug Level = "debug" // with MAC addresses and names
+	LevelInfo  Level = "info"
+	LevelWarn  Level = "warn"
+	LevelError Level = "error"
+
+	FormatText Format = "text"
+	FormatJSON Format = "json"
+)
+
+// Log configures what is logged, to standard error.
+type Log struct {
+	Level  Level
+	Format Format
+}
+
+// QuarantinesEvery is the time in which Limits.Quarantines counts.
+const QuarantinesEvery = time.Hour
+
+// Default returns the configuration of an empty file.
+func Default() Config {
+	return Config{
+		Capture: Capture{Mode: EyesAuto, DeviceFrames: 500},
+		Policy:  cordon.PolicyObserve,
+		DNS:     DNS{Guard: true, Blocked: AnswerNXDomain},
+		Page:    Page{Port: 8053, Brand: "your internet provider", Languages: []string{"en"}},
+		Limits:  Limits{Memory: 25e6, Quarantines: 3},
+		State:   State{Dir: "/var/lib/cordon"},
+		Control: Control{Socket: "/run/cordon/agent.sock"},
+		Log:     Log{Level: LevelInfo, Format: FormatText},
+	}
+}
+
+// Reference is a configuration file with every key, its meaning and its default.
+//
+//go:embed reference.toml
+var Reference string
+
+// maxFile bounds the file, in bytes: 256 devices with 1 kB each.
+const maxFile = 256 << 10
+
+// Load reads the configuration from a file.
+func Load(path string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	defer f.Close()
+	cfg, err := Parse(f)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return cfg, nil
+}
+
+// Parse reads a configuration. Its error names the line and the key, and what to
+// do.
+func Parse(r io.Reader) (Config, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err != nil {
+		return Config{}, err
+	}
+	if len(text) > maxFile {
+		return Config{}, fmt.Errorf("longer than %d bytes: is it a configuration?", maxFile)
+	}
+	var d document
+	if err := decode(text, &d); err != nil {
+		return Config{}, err
+	}
+	return d.config()
+}
