@@ -80,13 +80,18 @@ func (t *Table) ends(p *packet.Packet) cordon.Ends {
 // from the flow's device. Packets come in bursts, so the last flow is tried first.
 func (t *Table) lookup(p *packet.Packet, srcPort, dstPort uint16) (i int32, fromDevice bool) {
 	src, dst := endpointOf(p.Src, srcPort), endpointOf(p.Dst, dstPort)
-	if out, in := t.entries[t.recent].is(&src, &dst, p.Proto); out || in {
+	return t.find(&src, &dst, p.Proto)
+}
+
+// find is lookup by the ends of a packet.
+func (t *Table) find(src, dst *endpoint, proto uint8) (i int32, fromDevice bool) {
+	if out, in := t.entries[t.recent].is(src, dst, proto); out || in {
 		return t.recent, out
 	}
-	i = t.buckets[t.hash(src, dst, p.Proto)&uint64(len(t.buckets)-1)]
+	i = t.buckets[t.hash(*src, *dst, proto)&uint64(len(t.buckets)-1)]
 	for i != 0 {
 		e := &t.entries[i]
-		if out, in := e.is(&src, &dst, p.Proto); out || in {
+		if out, in := e.is(src, dst, proto); out || in {
 			t.recent = i
 			return i, out
 		}

@@ -74,6 +74,10 @@ type Config struct {
 	// flow is valid during the call only.
 	Event func(cordon.FlowEvent, *cordon.Flow)
 	Talk  Talk // nil: nobody listens
+	// Want, if set, is called when the reading of a flow begins, and when it ends:
+	// a source that hands over only the first packets of a flow is told so that
+	// more is wanted. The flow is valid during the call only.
+	Want func(f *cordon.Flow, on bool)
 }
 
 // Stats counts what the table did.
@@ -83,6 +87,7 @@ type Stats struct {
 	Unowned   uint64 // packets of no device of the home
 	Unsought  uint64 // answers to nothing the home asked (backscatter)
 	Fragments uint64 // later fragments, which carry no ports
+	Unmatched uint64 // counts of flows that are not in the table
 }
 
 // Table is the flow table. It is owned by one goroutine.

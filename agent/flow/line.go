@@ -55,6 +55,19 @@ func owes(f *cordon.Flow, p *packet.Packet) bool {
 // received notes a packet from the internet.
 func (l *line) received() { l.n = 0 }
 
+// receivedAt notes that a packet came from the internet some time ago: what was
+// owed by then is paid.
+func (l *line) receivedAt(at cordon.Time) {
+	kept := 0
+	for _, w := range l.owed[:l.n] {
+		if w.since > at {
+			l.owed[kept] = w
+			kept++
+		}
+	}
+	l.n = kept
+}
+
 // Down reports whether the home's line to the internet seems to be down, by what
 // other devices wait for: then unanswered contacts say nothing about this one.
 func (t *Table) Down(d *cordon.Device, now cordon.Time) bool {

@@ -38,6 +38,7 @@ func (t *Table) listen(i int32, p *packet.Packet, byOpener bool) {
 			e.talk = talkOver
 			return
 		}
+		t.want(e, true)
 	}
 	if !t.cfg.Talk.Said(&e.flow, e.talk, p, byOpener, t.now) {
 		t.hangUp(e)
@@ -48,6 +49,14 @@ func (t *Table) listen(i int32, p *packet.Packet, byOpener bool) {
 func (t *Table) hangUp(e *entry) {
 	if e.talk > 0 {
 		t.cfg.Talk.End(e.talk)
+		t.want(e, false)
 	}
 	e.talk = talkOver
+}
+
+// want tells the source whether a flow is being read.
+func (t *Table) want(e *entry, on bool) {
+	if t.cfg.Want != nil {
+		t.cfg.Want(&e.flow, on)
+	}
 }
