@@ -34,13 +34,17 @@ type Detection struct {
 	// Confirmed means that the kind's own measured error bound holds for this
 	// detection; otherwise it is a first sign, to watch.
 	Confirmed bool
-	Sentence  string     // what a support agent can read to a customer
-	Level     Level      // what it may do by itself; set when it is filed with its incident
-	Subject   string     // what it is about: "telnet (23, 2323)", "192.0.2.7:23"
-	Target    Target     // what a scoped action would block
-	Evidence  []Evidence // what was measured against what
-	PeerName  string     // the name by which the device had asked for Target.Peer, if it had; hostile text
-	Samples   []string   // the first few destinations, for a person to check
+	Sentence  string // what a support agent can read to a customer
+	Level     Level  // what it may do by itself; set when it is filed with its incident
+	Subject   string // what it is about: "telnet (23, 2323)", "192.0.2.7:23"
+	Target    Target // what a scoped action would block
+	// Rate is what a limit leaves of Target; the zero Rate: it is not to be limited.
+	Rate Rate
+	// Life is how long a scoped action that follows lasts; 0: as long as usual.
+	Life     time.Duration
+	Evidence []Evidence // what was measured against what
+	PeerName string     // the name by which the device had asked for Target.Peer, if it had; hostile text
+	Samples  []string   // the first few destinations, for a person to check
 }
 
 // Evidence is one measured value and the threshold that it passed.

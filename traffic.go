@@ -9,7 +9,8 @@ import (
 type Sort uint8
 
 // The sorts. A SYN-ACK counts as SortSYN, so that what comes in answers what
-// goes out.
+// goes out. A TCP reset that comes in is not counted: it refuses, and answers
+// nothing.
 const (
 	SortSYN   Sort = iota // TCP with SYN
 	SortTCP               // other TCP
@@ -40,6 +41,7 @@ type Traffic struct {
 	// sent to. They saturate at a few hundred.
 	Dests, Ports int
 	Top          [Sorts]Top // where most of Out went
+	Heard        bool       // Top.Back is counted
 }
 
 // Top is the network that the majority of a sort's packets went to, the zero
@@ -49,4 +51,5 @@ type Top struct {
 	Addr    netip.Addr   // the zero Addr if there were several
 	Port    uint16       // 0 if there were several
 	Packets uint64       // at least this many
+	Back    uint64       // of the sort, that came from Net meanwhile
 }
