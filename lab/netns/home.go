@@ -155,6 +155,10 @@ func (h *Home) route() {
 		internet = append(internet, fmt.Sprintf("route add blackhole %s", p))
 	}
 	h.Internet.IP(internet...)
+	// The kernel binds to any address of a local route, but not of IPv6.
+	if err := h.Internet.Sysctl("net/ipv6/ip_nonlocal_bind", "1"); err != nil {
+		h.t.Fatalf("let the internet have its addresses: %v", err)
+	}
 	h.Router.IP(append(lines, fmt.Sprintf("route add default via %s", InternetIP),
 		fmt.Sprintf("route add default via %s", InternetIP6))...)
 	for _, key := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
