@@ -45,6 +45,11 @@ type factDetector interface {
 	Observe(*cordon.Observation, cordon.Time)
 }
 
+// trafficDetector judges what a device sends and receives as a whole.
+type trafficDetector interface {
+	Traffic(*cordon.Traffic, cordon.Time)
+}
+
 // pipeline is the stages of one Run, tied together.
 type pipeline struct {
 	ctx context.Context
@@ -61,6 +66,7 @@ type pipeline struct {
 	flows    *flow.Table
 	byFlow   []flowDetector
 	byFact   []factDetector
+	byCount  []trafficDetector
 	incident *incident.Book
 	enforcer Enforcer
 
@@ -180,6 +186,22 @@ func (p *pipeline) flow(ev cordon.FlowEvent, f *cordon.Flow) {
 	}
 }
 
+// traffic takes what a device sent and received in an interval.
+func (p *pipeline) traffic(t *cordon.Traffic) {
+	if t.Device == nil {
+		t.Device = p.devices.ByMAC(t.MAC)
+	}
+	if t.Device == nil || t.Device.Gateway || p.cfg.PolicyOf(t.Device) == cordon.PolicyOff {
+		return
+	}
+	for _, d := range p.byCount {
+		d.Traffic(t, p.now)
+	}
+}
+
+// count takes what a source counted of a flow without handing it over.
+func (p *pipeline) count(c *packet.FlowCount) { p.flows.Count(c, p.now) }
+
 // detected files a detection with its incident and does what follows from it.
 func (p *pipeline) detected(d cordon.Detection) {
 	p.serial++
@@ -230,23 +252,7 @@ func (p *pipeline) closed(i *cordon.Incident) {
 		return
 	}
 	p.summary.Incidents[i.Level]++
-	told := *i
-	told.Opened, told.Last = p.wall(i.Opened), p.wall(i.Last)
-	told.Device = p.wallDevice(i.Device)
-	told.Marks = slices.Clone(i.Marks)
-	for k := range told.Marks {
-		told.Marks[k].Since = p.wall(told.Marks[k].Since)
-	}
-	told.Raised = slices.Clone(i.Raised)
-	for k := range told.Raised {
-		told.Raised[k].At = p.wall(told.Raised[k].At)
-	}
-	told.Timeline = slices.Clone(i.Timeline)
-	for k := range told.Timeline {
-		told.Timeline[k].At = p.wall(told.Timeline[k].At)
-	}
-	told.Told = incident.Told(&told)
-	p.cfg.Sink.Incident(&told)
+	p.cfg.Sink.Incident(p.wallIncident(i))
 }
 
 // moved is told of a device that has other addresses now.
@@ -285,6 +291,28 @@ func (p *pipeline) wall(t cordon.Time) cordon.Time { return cordon.Time(p.clock.
 func (p *pipeline) wallDetection(d cordon.Detection) *cordon.Detection {
 	d.At, d.Since = p.wall(d.At), p.wall(d.Since)
 	return &d
+}
+
+// wallIncident returns a copy that nothing changes any more, with what the customer
+// is told.
+func (p *pipeline) wallIncident(i *cordon.Incident) *cordon.Incident {
+	told := *i
+	told.Opened, told.Last = p.wall(i.Opened), p.wall(i.Last)
+	told.Device = p.wallDevice(i.Device)
+	told.Marks = slices.Clone(i.Marks)
+	for k := range told.Marks {
+		told.Marks[k].Since = p.wall(told.Marks[k].Since)
+	}
+	told.Raised = slices.Clone(i.Raised)
+	for k := range told.Raised {
+		told.Raised[k].At = p.wall(told.Raised[k].At)
+	}
+	told.Timeline = slices.Clone(i.Timeline)
+	for k := range told.Timeline {
+		told.Timeline[k].At = p.wall(told.Timeline[k].At)
+	}
+	told.Told = incident.Told(&told)
+	return &told
 }
 
 func (p *pipeline) wallDevice(d *cordon.Device) *cordon.Device {

@@ -193,6 +193,14 @@ func (t *Table) Receiver(p *packet.Packet) *cordon.Device {
 	return nil
 }
 
+// ByMAC returns the device of a MAC address, nil if there is none.
+func (t *Table) ByMAC(mac cordon.MAC) *cordon.Device {
+	if s := t.stations[packet.MAC(mac)]; s != nil {
+		return &s.single.Device
+	}
+	return nil
+}
+
 // hasStation reports whether p names the MAC it comes from. A loopback or tunnel
 // capture has all zeros there.
 func hasStation(p *packet.Packet) bool {
