@@ -9,6 +9,7 @@ import (
 	"cordon"
 	"cordon/agent/detect/bruteforce"
 	"cordon/agent/detect/exploit"
+	"cordon/agent/detect/flood"
 	"cordon/agent/detect/horizontal"
 	"cordon/agent/detect/irc"
 	"cordon/agent/detect/keepalive"
@@ -21,6 +22,7 @@ import (
 	"cordon/agent/device"
 	"cordon/agent/flow"
 	"cordon/agent/incident"
+	"cordon/agent/meter"
 	"cordon/agent/observe"
 	"cordon/agent/observe/dialogue"
 	"cordon/agent/packet"
@@ -64,6 +66,7 @@ type pipeline struct {
 	dialogue *dialogue.Table
 	devices  *device.Table
 	flows    *flow.Table
+	meter    *meter.Meter // nil where the source counts
 	byFlow   []flowDetector
 	byFact   []factDetector
 	byCount  []trafficDetector
@@ -81,6 +84,9 @@ func (p *pipeline) build() {
 	p.dialogue = dialogue.New(dialogue.Config{Yield: p.said})
 	p.incident = incident.New(incident.Config{Closed: p.closed})
 	p.detectors()
+	if _, counts := p.cfg.Source.(Counter); !counts {
+		p.meter = meter.New(meter.Config{Home: p.devices.Home, Tell: p.traffic})
+	}
 }
 
 // detectors makes the detectors, in the order in which they judge.
@@ -89,6 +95,7 @@ func (p *pipeline) detectors() {
 	down := func(d *cordon.Device, now cordon.Time) bool { return p.flows.Down(d, now) }
 	neighbours := lateral.New(lateral.Config{Report: report})
 	peers := p2p.New(p2p.Config{Report: report})
+	floods := flood.New(flood.Config{Down: down, Report: report})
 	p.byFlow = []flowDetector{
 		mirai.New(mirai.Config{Report: report}),
 		horizontal.New(horizontal.Config{Down: down, Report: report}),
@@ -96,6 +103,7 @@ func (p *pipeline) detectors() {
 		neighbours,
 		slow.New(slow.Config{Down: down, Report: report}),
 		peers,
+		floods,
 	}
 	p.byFact = []factDetector{
 		neighbours,
@@ -104,7 +112,9 @@ func (p *pipeline) detectors() {
 		keepalive.New(keepalive.Config{Report: report}),
 		peers,
 		irc.New(irc.Config{Report: report}),
+		floods,
 	}
+	p.byCount = []trafficDetector{floods}
 	if p.cfg.Indicators != nil {
 		hostile := known.New(known.Config{Indicators: p.cfg.Indicators, Report: report})
 		p.byFlow = append(p.byFlow, hostile)
@@ -135,11 +145,17 @@ func (p *pipeline) frame(f *packet.Frame) {
 		p.observe.Facts(&p.packet, now, p.fact)
 	}
 	p.flows.Packet(&p.packet, now)
+	if p.meter != nil {
+		p.meter.Packet(&p.packet)
+	}
 }
 
 // advance lets time pass, for what happens without a packet.
 func (p *pipeline) advance(now cordon.Time) {
 	p.flows.Advance(now)
+	if p.meter != nil {
+		p.meter.Advance(now)
+	}
 	if now.Sub(p.swept) >= sweepEvery {
 		p.swept = now
 		p.incident.Advance(now)
