@@ -89,6 +89,8 @@ type Config struct {
 	// Allowed reports whether the customer has allowed what an action would stop;
 	// nil: nothing was.
 	Allowed func(*cordon.Device, *cordon.Action) bool
+	// Changed, if set, is told that a device moved or something was put in force.
+	Changed func()
 	// Tick, if set, is called about every 4096 frames, to draw progress.
 	Tick func()
 }

@@ -253,6 +253,7 @@ func (p *pipeline) act(d *cordon.Device, a *cordon.Action) {
 	case !fresh:
 		return
 	}
+	p.changed()
 	p.incident.Acted(d, a)
 	told := *a
 	told.At, told.Expires = p.wall(a.At), p.wall(a.Expires)
@@ -271,8 +272,15 @@ func (p *pipeline) closed(i *cordon.Incident) {
 	p.cfg.Sink.Incident(p.wallIncident(i))
 }
 
+func (p *pipeline) changed() {
+	if p.cfg.Changed != nil {
+		p.cfg.Changed()
+	}
+}
+
 // moved is told of a device that has other addresses now.
 func (p *pipeline) moved(d *cordon.Device) {
+	p.changed()
 	if err := p.enforcer.Move(p.ctx, d); err != nil {
 		p.summary.Failed++
 	}
