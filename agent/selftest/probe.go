@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -58,17 +59,19 @@ func each(addrs []netip.Addr, ask func(context.Context, netip.Addr) error) (list
 func anyOf(ctx context.Context, lists ...[]try) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done, n := make(chan error, 2*maxAsked), 0
-	for _, list := range lists {
-		for _, run := range list {
-			n++
-			go func() { done <- run(ctx) }()
-		}
+	tries := slices.Concat(lists...)
+	done := make(chan error, len(tries))
+	for _, run := range tries {
+		go func() { done <- run(ctx) }()
 	}
 	err := errNobody
-	for range n {
-		if err = <-done; err == nil {
-			return nil
+	for range tries { // also the others: nothing is left running
+		switch answer := <-done; {
+		case answer == nil:
+			err = nil
+			cancel()
+		case err != nil:
+			err = answer
 		}
 	}
 	return err
@@ -117,7 +120,7 @@ func (a Asker) ask(ctx context.Context, network, address string, question []byte
 		return fmt.Errorf("ask %s: %w", address, err)
 	}
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
 	buf := make([]byte, 1500)
 	for ctx.Err() == nil {

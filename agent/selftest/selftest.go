@@ -40,7 +40,8 @@ type Config struct {
 // Probe is one thing that must keep working.
 type Probe struct {
 	Name string // "uplink"
-	Run  func(context.Context) error
+	// Run returns nil if it works, and soon after the context is done.
+	Run func(context.Context) error
 }
 
 // Outcome says what became of a change.
@@ -247,25 +248,16 @@ func (t *Tester) after(ctx context.Context, before map[string]bool) map[string]b
 func (t *Tester) probe(ctx context.Context, probes []Probe, wait time.Duration) map[string]bool {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	done := make(chan string, len(probes))
-	for _, p := range probes {
-		go func() {
-			if p.Run(ctx) != nil {
-				done <- ""
-				return
-			}
-			done <- p.Name
-		}()
+	errs := make([]error, len(probes))
+	var running sync.WaitGroup
+	for k, p := range probes {
+		running.Go(func() { errs[k] = p.Run(ctx) })
 	}
+	running.Wait()
 	passed := make(map[string]bool)
-	for range probes {
-		select {
-		case name := <-done:
-			if name != "" {
-				passed[name] = true
-			}
-		case <-ctx.Done():
-			return passed
+	for k, p := range probes {
+		if errs[k] == nil {
+			passed[p.Name] = true
 		}
 	}
 	return passed
