@@ -89,6 +89,9 @@ type Config struct {
 	// Allowed reports whether the customer has allowed what an action would stop;
 	// nil: nothing was.
 	Allowed func(*cordon.Device, *cordon.Action) bool
+	// Told is what people said about the device of an ID: its name, if not empty, and
+	// its class, if not nil; nil: nobody said anything.
+	Told func(id string) (name string, class *cordon.Class)
 	// Changed, if set, is told that a device moved or something was put in force.
 	Changed func()
 	// Tick, if set, is called about every 4096 frames, to draw progress.
@@ -165,7 +168,7 @@ func newPipeline(ctx context.Context, cfg Config) (*pipeline, error) {
 		Detections: make(map[cordon.Kind]uint64), Incidents: make(map[cordon.Level]uint64),
 		Actions: make(map[cordon.Verb]uint64)}}
 	var err error
-	p.devices, err = device.New(device.Config{Home: cfg.Home, Maker: maker, Forget: p.forget, Moved: p.moved})
+	p.devices, err = device.New(device.Config{Home: cfg.Home, Maker: maker, Forget: p.forget, Moved: p.moved, Told: cfg.Told})
 	if err != nil {
 		return nil, err
 	}

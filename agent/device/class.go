@@ -203,6 +203,9 @@ func (r *record) judge() {
 	case r.Relay:
 		r.Class, r.Reasons = cordon.Infrastructure, []string{"other devices send through it: " + r.behind.relay}
 		return
+	case r.told != nil:
+		r.Class, r.Reasons = *r.told, []string{"somebody said so"}
+		return
 	}
 	r.Class = strongest(r.signs)
 	for _, s := range r.signs {

@@ -38,6 +38,9 @@ type Config struct {
 	Forget func(*cordon.Device)
 	Moved  func(*cordon.Device)             // it has an address that it did not have before
 	Maker  func(mac [6]byte) (string, bool) // from the IEEE's assignments
+	// Told is what people said about the device of an ID: its name, if not empty, and
+	// its class, if not nil. That outweighs what the device says.
+	Told func(id string) (name string, class *cordon.Class)
 }
 
 // PrivatePrefixes are the addresses that are never the internet's: RFC 1918,
@@ -58,11 +61,13 @@ func PrivatePrefixes() []netip.Prefix {
 // record is what the table knows of one device.
 type record struct {
 	cordon.Device
-	behind  *station // the MAC it sends through, nil where there are no MACs
-	signs   []sign   // what was said for its class
-	unsure  bool     // there are signs that were not judged yet
-	clients distinct // DHCP client identifiers
-	names   distinct // DHCP host names
+	behind  *station      // the MAC it sends through, nil where there are no MACs
+	signs   []sign        // what was said for its class
+	unsure  bool          // there are signs that were not judged yet
+	told    *cordon.Class // what people said
+	named   bool          // by people
+	clients distinct      // DHCP client identifiers
+	names   distinct      // DHCP host names
 }
 
 // station is one MAC address on the home's side and what speaks against its
@@ -401,7 +406,25 @@ func (t *Table) add(r record, now cordon.Time) *record {
 	r.Slot, r.Generation = slot, generation
 	r.FirstSeen, r.LastSeen = now, now
 	t.records[slot] = &r
+	t.Tell(r.ID)
 	return &r
+}
+
+// Tell asks Config.Told about a device, because people said something about it.
+func (t *Table) Tell(id string) {
+	if t.cfg.Told == nil {
+		return
+	}
+	for _, r := range t.records {
+		if r == nil || r.ID != id {
+			continue
+		}
+		name, class := t.cfg.Told(id)
+		if r.told, r.named = class, name != ""; r.named {
+			r.Name = name
+		}
+		r.judge()
+	}
 }
 
 // victim returns the record that has to go: of the lowest rank the one seen

@@ -144,7 +144,9 @@ func (t *Table) addPrefix(p netip.Prefix) {
 
 func (r *record) setName(b []byte) {
 	if name := text(b); name != "" && r.Name != name {
-		r.Name = name
+		if !r.named {
+			r.Name = name
+		}
 		r.nameSigns(strings.ToLower(name))
 	}
 }

@@ -62,3 +62,29 @@ func TestNetworkMovesTheRouter(t *testing.T) {
 		t.Error("the old MAC is still taken for the router")
 	}
 }
+
+// TestTold: what people say about a device outweighs what it says itself, but a
+// relay stays one.
+func TestTold(t *testing.T) {
+	alarm := cordon.LifeLine
+	r := newRig(t, func(c *Config) {
+		c.Told = func(id string) (string, *cordon.Class) {
+			if id == cameraMAC {
+				return "panic button", &alarm
+			}
+			return "", nil
+		}
+	})
+	r.fact(cameraMAC, camera, cordon.Observation{Fact: cordon.FactDHCP, Name: []byte("camera-1")})
+	r.fact(laptopMAC, laptop, cordon.Observation{Fact: cordon.FactDHCP, Name: []byte("laptop-1")})
+	if d := r.find(cameraMAC); d.Class != cordon.LifeLine || d.Name != "panic button" || len(d.Reasons) != 1 {
+		t.Errorf("%v %q, because %q", d.Class, d.Name, d.Reasons)
+	}
+	if d := r.find(laptopMAC); d.Class != cordon.Personal || d.Name != "laptop-1" {
+		t.Errorf("nobody said anything about %q: %v", d.Name, d.Class)
+	}
+	r.markRelay(r.stations[frame(cameraMAC, camera, server).SrcMAC], "a test says so")
+	if d := r.find(cameraMAC); d.Class != cordon.Infrastructure {
+		t.Errorf("a relay that somebody called an alarm is %v", d.Class)
+	}
+}
