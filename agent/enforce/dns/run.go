@@ -1,0 +1,191 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"cordon"
+	"cordon/agent/enforce/dns/datagram"
+)
+
+// ErrTwice means that another guard runs in this network namespace; it is left
+// alone.
+var ErrTwice = errors.New("another dns guard is running")
+
+// lockName is the abstract Unix socket by which a guard knows of another in its
+// network namespace. It ends with its process.
+const lockName = "@cordon-dns-guard"
+
+// Run guards until ctx is done. It removes what it made in the kernel before it
+// returns; what a killed guard left is replaced. With an error at the start
+// nothing was changed, and devices' DNS goes its way without a guard.
+func (g *Guard) Run(ctx context.Context) error {
+	lock, err := net.ListenUnix("unix", &net.UnixAddr{Name: lockName, Net: "unix"})
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("run dns guard: %w", ErrTwice)
+	case err != nil:
+		return fmt.Errorf("run dns guard: lock: %w", err)
+	}
+	defer lock.Close()
+	r := &running{g: g}
+	defer r.close()
+	if err := r.open(); err != nil {
+		return fmt.Errorf("run dns guard: %w", err)
+	}
+	g.Beat()
+	return r.run(ctx)
+}
+
+// running is what one Run has open.
+type running struct {
+	g        *Guard
+	sockets  map[int]*datagram.Sockets // by family
+	readers  []*reader
+	proxy    *proxy
+	resolver *resolver
+	heart    *heart
+}
+
+// open opens the sockets of each family that there is; IPv4 has to be.
+func (r *running) open() error {
+	g := r.g
+	r.resolver = newResolver(g)
+	r.proxy = newProxy(g, r.resolver)
+	r.sockets = make(map[int]*datagram.Sockets)
+	var p ports
+	var families []int
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		s, err := datagram.Listen(family, g.cfg.Mask, g.answerMark())
+		if err == nil {
+			r.sockets[family] = s
+			err = r.proxy.listen(family)
+		}
+		if err != nil {
+			if family == unix.AF_INET {
+				return err
+			}
+			g.log.Info("dns guard without ipv6", "err", err)
+			break
+		}
+		reader, err := newReader(g, s, r.resolver)
+		if err != nil {
+			return err
+		}
+		r.readers = append(r.readers, reader)
+		families = append(families, family)
+	}
+	p.udp4, p.tcp4 = r.sockets[unix.AF_INET].Port, r.proxy.port(unix.AF_INET)
+	if slices.Contains(families, unix.AF_INET6) {
+		p.udp6, p.tcp6 = r.sockets[unix.AF_INET6].Port, r.proxy.port(unix.AF_INET6)
+	}
+	r.heart = &heart{g: g, readers: r.readers,
+		table: &table{mark: g.cfg.Mark, mask: g.cfg.Mask, ports: p},
+		routes: &routes{mark: g.cfg.Mark, mask: g.cfg.Mask, table: g.cfg.Table, priority: g.cfg.Priority,
+			families: families}}
+	return nil
+}
+
+// answerMark marks what the guard answers itself; both bits mark what goes on.
+func (g *Guard) answerMark() uint32 { return g.cfg.Mask &^ g.cfg.Mark }
+
+// run runs until ctx is done. The heart stops first, so that nothing more is
+// intercepted, then the readers, when they have read what was.
+func (r *running) run(ctx context.Context) error {
+	whole, stop := context.WithCancel(ctx)
+	defer stop()
+	if r.g.cfg.MAC == nil {
+		if err := r.know(whole); err != nil {
+			return fmt.Errorf("run dns guard: %w", err)
+		}
+	}
+	var opened atomic.Bool
+	parts, failed := errgroup.WithContext(whole)
+	for _, reader := range r.readers {
+		parts.Go(func() error { return reader.run(opened.Load) })
+	}
+	parts.Go(func() error {
+		defer opened.Store(true)
+		r.heart.run(failed, r.g.watchRules(failed))
+		return r.heart.stop()
+	})
+	for range resolvers {
+		parts.Go(func() error {
+			r.resolver.run(failed, r.senders())
+			return nil
+		})
+	}
+	parts.Go(func() error { return r.proxy.run(failed) })
+	if err := parts.Wait(); err != nil {
+		return fmt.Errorf("run dns guard: %w", err)
+	}
+	return nil
+}
+
+// know makes the guard know its neighbours by the kernel's table.
+func (r *running) know(ctx context.Context) error {
+	n := &neighbours{byAddr: make(map[netip.Addr]cordon.MAC)}
+	r.g.known.Store(n)
+	return n.follow(ctx, func(err error) { r.g.log.Warn("neighbours are not told any more", "err", err) })
+}
+
+// senders returns a function that gives one goroutine its senders of answers.
+func (r *running) senders() func(netip.Addr) *datagram.Sender {
+	own := make(map[int]*datagram.Sender)
+	for family, s := range r.sockets {
+		own[family] = datagram.NewSender(s.Answers, 1)
+	}
+	return func(a netip.Addr) *datagram.Sender {
+		if a.Is4() {
+			return own[unix.AF_INET]
+		}
+		return own[unix.AF_INET6]
+	}
+}
+
+// close closes what is open.
+func (r *running) close() {
+	if r.proxy != nil {
+		r.proxy.close()
+	}
+	for _, reader := range r.readers {
+		reader.in.Close()
+	}
+	for _, s := range r.sockets {
+		s.Close()
+	}
+}
+
+// watchRules returns a channel that says when somebody has changed the policy
+// rules: without the guard's own, intercepted packets find no way. If the kernel
+// does not tell, the heart looks at each pulse anyway.
+func (g *Guard) watchRules(ctx context.Context) <-chan struct{} {
+	changed := make(chan struct{}, 1)
+	s, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
+	if err != nil {
+		g.log.Warn("policy rules are not watched", "err", err)
+		return changed
+	}
+	context.AfterFunc(ctx, s.Close)
+	go func() { // ends when ctx is done and the socket is closed
+		for ctx.Err() == nil {
+			if _, _, err := s.Receive(); err != nil && !errors.Is(err, unix.ENOBUFS) {
+				return
+			}
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return changed
+}

@@ -1,0 +1,183 @@
+package dns
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// tableName is the guard's own table, in family inet.
+	tableName = "cordon-dns"
+	// hookPriority is before connection tracking (−200) and before the raw tables
+	// of others (−300), after fragments are put together (−400).
+	hookPriority = -310
+	// Where fields lie.
+	ip4Destination = 16 // RFC 791 §3.1
+	ip6Destination = 24 // RFC 8200 §3
+	portDNS        = 53
+)
+
+// table is the guard's nftables table. It exists while the guard runs. Its rules
+// match only what comes in by an interface in the set lan, and the elements of
+// that set lapse: they are the heartbeat. It is owned by the heart.
+type table struct {
+	mark, mask uint32
+	ports      ports
+	set        *nftables.Set
+}
+
+// ports are where the guard listens, 0 for a family that there is not.
+type ports struct{ udp4, udp6, tcp4, tcp6 uint16 }
+
+// lapse is how long the guard's rules match without being renewed.
+const lapse = 2500 * time.Millisecond
+
+// install replaces the guard's table, if there is one, by one that intercepts
+// nothing yet.
+func (t *table) install() error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("install nft table %s: %w", tableName, err)
+	}
+	own := &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
+	c.AddTable(own) // so that there is one to delete
+	c.DelTable(own)
+	c.AddTable(own)
+	t.set = &nftables.Set{Table: own, Name: "lan", KeyType: nftables.TypeIFName, HasTimeout: true}
+	if err := c.AddSet(t.set, nil); err != nil {
+		return fmt.Errorf("install nft table %s: %w", tableName, err)
+	}
+	t.intercept(c, own)
+	t.keep(c, own)
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("install nft table %s: %w", tableName, err)
+	}
+	return nil
+}
+
+// intercept adds the chain that hands DNS to the guard's sockets. The mark comes
+// after tproxy: a rule that found no socket ends there, and has changed nothing.
+func (t *table) intercept(c *nftables.Conn, own *nftables.Table) {
+	priority := nftables.ChainPriority(hookPriority)
+	chain := c.AddChain(&nftables.Chain{Name: "intercept", Table: own, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookPrerouting, Priority: &priority})
+	add := func(six bool, proto byte, port uint16) {
+		if port != 0 {
+			c.AddRule(&nftables.Rule{Table: own, Chain: chain, Exprs: t.interception(six, proto, port)})
+		}
+	}
+	add(false, unix.IPPROTO_UDP, t.ports.udp4)
+	add(true, unix.IPPROTO_UDP, t.ports.udp6)
+	add(false, unix.IPPROTO_TCP, t.ports.tcp4)
+	add(true, unix.IPPROTO_TCP, t.ports.tcp6)
+}
+
+// interception is one rule of intercept.
+func (t *table) interception(six bool, proto byte, port uint16) []expr.Any {
+	family, loopback := byte(unix.NFPROTO_IPV4), []byte{127, 0, 0, 1}
+	// Nobody forwards or proxies what goes to everybody.
+	unicast := []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: ip4Destination, Len: 4},
+		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: []byte{224, 0, 0, 0}}}
+	if six {
+		family, loopback = unix.NFPROTO_IPV6, []byte{15: 1}
+		unicast = []expr.Any{
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: ip6Destination, Len: 1},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{0xff}}}
+	}
+	rule := []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
+		&expr.Lookup{SourceRegister: 1, SetName: t.set.Name, SetID: t.set.ID},
+		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}}}
+	rule = append(rule, unicast...)
+	rule = append(rule,
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{proto}},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, portDNS)},
+		&expr.Immediate{Register: 1, Data: loopback},
+		&expr.Immediate{Register: 2, Data: binary.BigEndian.AppendUint16(nil, port)},
+		&expr.TProxy{Family: family, TableFamily: unix.NFPROTO_INET, RegAddr: 1, RegPort: 2})
+	rule = append(rule, t.setMark(t.mark)...)
+	return append(rule, &expr.Notrack{}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
+}
+
+// keep adds the chains that keep what the guard answers out of connection
+// tracking, which would take it for the beginning of a connection, and what was
+// intercepted from being forwarded, should its way to the guard be gone.
+func (t *table) keep(c *nftables.Conn, own *nftables.Table) {
+	priority := nftables.ChainPriority(hookPriority)
+	answers := c.AddChain(&nftables.Chain{Name: "answers", Table: own, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookOutput, Priority: &priority})
+	c.AddRule(&nftables.Rule{Table: own, Chain: answers,
+		Exprs: append(t.hasMark(t.mask&^t.mark), &expr.Notrack{}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})})
+	stray := c.AddChain(&nftables.Chain{Name: "stray", Table: own, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookForward, Priority: &priority})
+	c.AddRule(&nftables.Rule{Table: own, Chain: stray,
+		Exprs: append(t.hasMark(t.mark), &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop})})
+}
+
+// hasMark matches packets whose masked mark is value.
+func (t *table) hasMark(value uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(t.mask),
+			Xor: binaryutil.NativeEndian.PutUint32(0)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(value)}}
+}
+
+// setMark sets the masked bits of a packet's mark to value.
+func (t *table) setMark(value uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(^t.mask),
+			Xor: binaryutil.NativeEndian.PutUint32(value)},
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true}}
+}
+
+// renew makes the table intercept what comes in by the interfaces for lapse from
+// now, and by no other; without interfaces, nothing. Elements that are added
+// again keep their old end, so all are removed first, in the same transaction.
+func (t *table) renew(lan []string) error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("renew nft set: %w", err)
+	}
+	c.FlushSet(t.set)
+	if len(lan) > 0 {
+		elements := make([]nftables.SetElement, 0, len(lan))
+		for _, name := range lan {
+			key := make([]byte, unix.IFNAMSIZ)
+			copy(key, name)
+			elements = append(elements, nftables.SetElement{Key: key, Timeout: lapse})
+		}
+		if err := c.SetAddElements(t.set, elements); err != nil {
+			return fmt.Errorf("renew nft set: %w", err)
+		}
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("renew nft set: %w", err)
+	}
+	return nil
+}
+
+// remove removes the guard's table; one that is not there is removed.
+func (t *table) remove() error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("remove nft table %s: %w", tableName, err)
+	}
+	c.DelTable(&nftables.Table{Name: tableName, Family: nftables.TableFamilyINet})
+	if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove nft table %s: %w", tableName, err)
+	}
+	return nil
+}
