@@ -16,6 +16,7 @@ var commands = []cli.Command{
 	synthCommand(),
 	evalCommand(),
 	peersCommand(),
+	routerCommand(),
 	detectorsCommand(),
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // Addresses of a home and of the internet before it. All are from blocks kept
-// for documentation, benchmarks and private use (RFC 5737, RFC 2544, RFC 3849,
+// for documentation, benchmarks and private use (RFC 5737, RFC 6890, RFC 3849,
 // RFC 4193).
 var (
 	LAN       = netip.MustParsePrefix("192.168.77.0/24")
@@ -91,11 +91,6 @@ func NewHome(t TB, config HomeConfig) *Home {
 	if config.Devices < 0 || config.Devices > 200 || config.NoBridge && config.Devices != 1 {
 		t.Fatalf("a home of %d devices, bridge %t: no", config.Devices, !config.NoBridge)
 	}
-	if config.Offload != nil {
-		if _, err := exec.LookPath("ethtool"); err != nil {
-			t.Skip("needs ethtool")
-		}
-	}
 	h := &Home{Bed: New(t), Config: config}
 	h.Router, h.Internet = h.Host("router"), h.Host("internet")
 	for i := range config.Devices {
@@ -106,7 +101,9 @@ func NewHome(t TB, config HomeConfig) *Home {
 		h.address(i)
 	}
 	h.route()
-	h.setOffload()
+	if config.Offload != nil {
+		h.SetOffload(*config.Offload)
+	}
 	return h
 }
 
@@ -180,13 +177,15 @@ table inet nat {
 `)
 }
 
-// setOffload switches offloads on or off, if asked.
-func (h *Home) setOffload() {
-	if h.Config.Offload == nil {
-		return
+// SetOffload switches segmentation, receive and checksum offload of all
+// interfaces on or off. It skips the test if ethtool is missing.
+func (h *Home) SetOffload(on bool) {
+	h.t.Helper()
+	if _, err := exec.LookPath("ethtool"); err != nil {
+		h.t.Skip("needs ethtool")
 	}
 	state := "off"
-	if *h.Config.Offload {
+	if on {
 		state = "on"
 	}
 	set := func(host *Host, interfaces ...string) {
