@@ -145,6 +145,22 @@ func ParseTarget(s string) (cordon.Target, error) {
 	return t, nil
 }
 
+// FormatTarget returns a place as ParseTarget reads it, its name rather than its
+// address; empty if t is none that can be allowed.
+func FormatTarget(t cordon.Target) string {
+	e := endpoint.Endpoint{Name: t.Name}
+	if t.Name == "" {
+		e.Addr = t.Peer
+	}
+	if len(t.Ports) == 1 {
+		e.Port = t.Ports[0]
+	}
+	if _, err := endpoint.Parse(e.String()); err != nil {
+		return ""
+	}
+	return e.String()
+}
+
 // Bounds of what is asked, in bytes.
 const (
 	maxReason   = 200

@@ -63,6 +63,10 @@ func targetOf(t cordon.Target) Target {
 		Name: t.Name, Stray: t.Stray}
 }
 
+func (t *Target) target() cordon.Target {
+	return cordon.Target{Proto: t.Protocol, Ports: t.Ports, LocalPort: t.LocalPort, Peer: t.Peer, Net: t.Net, Name: t.Name, Stray: t.Stray}
+}
+
 // IncidentOf returns the view of an incident whose times are wall times, with the
 // detections that are remembered of it.
 func IncidentOf(i *cordon.Incident, open bool, detections []*cordon.Detection) Incident {

@@ -163,28 +163,9 @@ func undo(a *Action) []Undo {
 		ways[0] = Undo{Text: "Let the device back in, once it is mended; it is cut off again if it does the same again.",
 			Command: "cordon-agent release " + a.Device}
 	}
-	if to := place(&a.Target); to != "" && a.Verb == cordon.VerbBlock {
+	if to := FormatTarget(a.Target.target()); to != "" && a.Verb == cordon.VerbBlock {
 		ways = append(ways, Undo{Text: "Let it reach " + to + " for a week, whatever happens.",
 			Command: "cordon-agent allow " + a.Device + " " + to + " --for 7d"})
 	}
 	return ways
-}
-
-// place returns the target as ParseTarget reads it, empty if it is none that can be
-// allowed.
-func place(t *Target) string {
-	s := t.Name
-	if s == "" && t.Peer.IsValid() {
-		s = t.Peer.String()
-		if len(t.Ports) == 1 && t.Peer.Is6() {
-			s = "[" + s + "]"
-		}
-	}
-	if s != "" && len(t.Ports) == 1 {
-		s += ":" + strconv.Itoa(int(t.Ports[0]))
-	}
-	if _, err := ParseTarget(s); err != nil {
-		return ""
-	}
-	return s
 }

@@ -22,8 +22,8 @@ const (
 	// version is of the format: 1 since November 2026. It grows when an agent that
 	// does not know the new one must not use the file; fields may be added without.
 	version = 1
-	// maxFile bounds a file, in bytes; 128 actions of 450 bytes, 64 permissions and 128
-	// devices fill 90 kB.
+	// maxFile bounds a file, in bytes; 128 actions of 450 bytes, 128 permissions of 300
+	// and 128 devices of 120 fill 111 kB.
 	maxFile = 128 << 10
 )
 
@@ -184,10 +184,10 @@ func (d *fileDevice) device() (Device, bool) {
 	return one, d.ID != ""
 }
 
-// encode returns the bytes of a file, and how many of its actions had to go to keep
-// them within maxFile.
+// encode returns the bytes of a file, and how many entries had to go to keep them
+// within maxFile.
 func (f *file) encode() (b []byte, dropped int, err error) {
-	for {
+	for try := 0; ; try++ {
 		body, err := json.Marshal(f)
 		if err != nil {
 			return nil, dropped, fmt.Errorf("encode state: %w", err)
@@ -197,13 +197,35 @@ func (f *file) encode() (b []byte, dropped int, err error) {
 		if len(b) <= maxFile {
 			return b, dropped, nil
 		}
-		if len(f.Actions) == 0 {
-			return nil, dropped, fmt.Errorf("encode state: %d bytes, at most %d fit", len(b), maxFile)
+		if try == 0 {
+			f.hush()
+		} else {
+			dropped += f.halve()
 		}
-		keep := len(f.Actions) / 2
-		dropped += len(f.Actions) - keep
-		f.Actions = f.Actions[:keep]
 	}
+}
+
+// hush takes out the texts that only people need.
+func (f *file) hush() {
+	for i := range f.Actions {
+		f.Actions[i].Reason, f.Actions[i].Purpose = "", ""
+	}
+	for i := range f.Allowed {
+		f.Allowed[i].Reason = ""
+	}
+}
+
+// halve drops the less important half of what there is most of, and returns how many
+// entries those are.
+func (f *file) halve() int {
+	a, p, d := len(f.Actions), len(f.Allowed), len(f.Devices)
+	switch {
+	case a > 8 || p+d == 0:
+		f.Actions = f.Actions[:a/2]
+	default:
+		f.Allowed, f.Devices = f.Allowed[:p/2], f.Devices[:d/2]
+	}
+	return a + p + d - len(f.Actions) - len(f.Allowed) - len(f.Devices)
 }
 
 // errVersion means that a newer agent wrote the file.

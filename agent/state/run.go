@@ -93,8 +93,9 @@ func (s *Store) survives() time.Duration {
 // contentOf returns a key of what in s is no mere ageing.
 func contentOf(s *State) string {
 	var f file
-	f.put(*s)
-	f.Wall, f.Trusted = 0, s.Trusted
+	bounded, _ := s.bounded()
+	f.put(bounded)
+	f.Wall = 0
 	for i := range f.Actions {
 		f.Actions[i].Left = 0
 	}

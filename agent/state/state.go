@@ -22,7 +22,7 @@ import (
 // usual home.
 const (
 	MaxActions = 128
-	MaxAllowed = 64
+	MaxAllowed = 128
 	MaxDevices = 128
 	// MaxLife is the longest that anything is in force (agent/control).
 	MaxLife = 90 * 24 * time.Hour
@@ -98,9 +98,10 @@ func (s *State) age(elapsed time.Duration) {
 
 // bounded returns s within the bounds, and how many entries had no room. What cuts
 // a device off stays before what cuts a part of its traffic, what is done before
-// what is only shown, what lasts before what ends soon.
+// what is only shown, what lasts before what ends soon. The order is always the same,
+// so that what did not change can be recognised.
 func (s State) bounded() (State, int) {
-	s.Actions, s.Allowed = slices.Clone(s.Actions), slices.Clone(s.Allowed)
+	s.Actions, s.Allowed, s.Devices = slices.Clone(s.Actions), slices.Clone(s.Allowed), slices.Clone(s.Devices)
 	weight := func(a Action) int {
 		switch {
 		case a.Mode == cordon.ModeDo && a.Verb == cordon.VerbQuarantine:
@@ -111,8 +112,10 @@ func (s State) bounded() (State, int) {
 		return 2
 	}
 	slices.SortStableFunc(s.Actions, func(a, b Action) int {
-		return cmp.Or(weight(a)-weight(b), cmp.Compare(b.Left, a.Left))
+		return cmp.Or(weight(a)-weight(b), cmp.Compare(b.Left, a.Left), cmp.Compare(a.ID, b.ID))
 	})
+	slices.SortStableFunc(s.Allowed, func(a, b Allowed) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(s.Devices, func(a, b Device) int { return cmp.Compare(a.ID, b.ID) })
 	over := max(0, len(s.Actions)-MaxActions) + max(0, len(s.Allowed)-MaxAllowed) + max(0, len(s.Devices)-MaxDevices)
 	s.Actions = s.Actions[:min(len(s.Actions), MaxActions)]
 	s.Allowed = s.Allowed[:min(len(s.Allowed), MaxAllowed)]

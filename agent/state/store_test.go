@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -242,7 +243,9 @@ func TestSave(t *testing.T) {
 	s.Save(sample(2))
 	step(Every-time.Second, 1, "still")
 	step(time.Second, 2, "when it is time")
-	s.Save(sample(2))
+	turned := sample(2)
+	slices.Reverse(turned.Actions)
+	s.Save(turned)
 	step(Every, 2, "nothing new")
 	step(refresh-Every, 3, "what grew older")
 	s.SaveNow(sample(3))
@@ -319,6 +322,11 @@ func TestBounds(t *testing.T) {
 	for range MaxAllowed + 1 {
 		st.Allowed = append(st.Allowed, st.Allowed[0])
 	}
+	for i := range st.Allowed {
+		st.Allowed[i].Reason = strings.Repeat("\x01", 1000)
+		st.Allowed[i].Target.Name = strings.Repeat("\x01", 1000)
+		st.Allowed[i].By = strings.Repeat("\x01", 1000)
+	}
 	s.SaveNow(st)
 	s.step()
 	if got := s.Stats(); got.Writes != 1 || got.NoRoom < 103 {
@@ -331,7 +339,7 @@ func TestBounds(t *testing.T) {
 	if err != nil || len(got.Actions) == 0 || got.Actions[0].ID != "act-q" {
 		t.Errorf("the quarantine is not first: %v, %v", ids(got), err)
 	}
-	if r := got.Actions[0].Reason; len(r) > maxText || !strings.HasPrefix(r, "ü") {
+	if r := cut(st.Actions[0].Reason); len(r) > maxText || !strings.HasPrefix(r, "ü") || strings.Contains(r, "\ufffd") {
 		t.Errorf("reason of %d bytes", len(r))
 	}
 }
