@@ -19,7 +19,15 @@ func (t *Table) Count(c *packet.FlowCount, now cordon.Time) {
 		return
 	}
 	t.now = now
-	src, dst := endpointOf(c.Src, c.SrcPort), endpointOf(c.Dst, c.DstPort)
+	srcPort, dstPort := c.SrcPort, c.DstPort
+	switch c.Proto { // as ports does
+	case packet.ProtoTCP, packet.ProtoUDP:
+	case packet.ProtoICMP, packet.ProtoICMPv6:
+		dstPort = srcPort
+	default:
+		srcPort, dstPort = 0, 0
+	}
+	src, dst := endpointOf(c.Src, srcPort), endpointOf(c.Dst, dstPort)
 	i, fromDevice := t.find(&src, &dst, c.Proto)
 	if i == 0 {
 		t.stats.Unmatched++

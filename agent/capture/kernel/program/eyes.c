@@ -1,0 +1,78 @@
+/* The eyes: at each port of the home's side, in both directions, they count every
+ * packet of every flow and hand over the few frames that mean something.
+ *
+ * It must load on Linux 5.15: no loops without a bound, no kfuncs, no need for
+ * the kernel's own types. What it decides, user space reads in ../kernel.go. */
+
+#include "bpf.h"
+#include "state.h"
+#include "parse.h"
+#include "device.h"
+#include "flow.h"
+#include "hand.h"
+
+/* group reports whether a frame is for several. */
+INLINE int group(u64 tag) { return tag >> 56 & 1; }
+
+/* copied reports whether a group frame of the router was seen at another port a
+ * moment ago: a bridge sends one to each. */
+INLINE int copied(struct __sk_buff *skb, struct packet *p, u64 now)
+{
+	u64 h = (p->src.lo ^ p->dst.lo * 0x9e3779b97f4a7c15ULL ^ p->src.tag ^ p->dst.tag << 7) * 0xd6e8feb86659fd93ULL;
+	h ^= (h >> 32) + p->id + ((u64)skb->len << 32);
+	h *= 0xd6e8feb86659fd93ULL;
+	struct copy *c = &live.copies[h >> 60 & (COPIES - 1)];
+	if (c->hash == h && now - c->at <= 10000000)
+		return 1;
+	c->hash = h;
+	c->at = now;
+	return 0;
+}
+
+INLINE int watch(struct __sk_buff *skb, const int ingress)
+{
+	u64 now = monotonic_coarse() + live.shift;
+	if (!ingress) {
+		u32 from = skb->ingress_ifindex;
+		if (from && lookup(&ports, &from))
+			return NEXT; /* seen when it came in */
+	}
+	u32 which = ingress;
+	struct packet *p = lookup(&desk, &which);
+	if (!p)
+		return NEXT;
+	count(FRAMES);
+	if (parse(skb, p) < 0 || group(p->src.tag)) {
+		count(ODD);
+		return NEXT;
+	}
+	if (!ingress && live.ports > 1 && group(p->dst.tag) && copied(skb, p, now)) {
+		count(COPIED);
+		return NEXT;
+	}
+	struct device *d = device(ingress ? p->src.tag : p->dst.tag, now);
+	if (!d)
+		return NEXT;
+	measure(skb, p);
+	u32 why = fact(p);
+	struct flow *f = 0;
+	if (!why && p->ports && !multicast(&p->dst)) {
+		key(p);
+		f = find(p, now);
+	}
+	if (p->ip) {
+		outside(f, p);
+		tally(d, p, ingress, now);
+	}
+	if (f)
+		why = worth(f, p, now);
+	int handed = why && allowed(d, why, !ingress, now) && hand(skb, p, why);
+	if (f)
+		settle(f, p, handed, now);
+	return NEXT;
+}
+
+SEC("tc/ingress") int incoming(struct __sk_buff *skb) { return watch(skb, 1); }
+SEC("tc/egress") int outgoing(struct __sk_buff *skb) { return watch(skb, 0); }
+
+char terms[] SEC("license") = "GPL";
