@@ -1,0 +1,233 @@
+package nft
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"cordon"
+)
+
+// Hostile is a place on the internet that no device should talk to.
+type Hostile struct {
+	Addr netip.Addr
+	Port uint16 // 0: any
+	// Inbound means that only what the place begins is stopped, not what devices
+	// begin: it attacks, but it is no command server.
+	Inbound bool
+	For     time.Duration // how long from now
+}
+
+// place is the part of a Hostile that tells it from others.
+type place struct {
+	addr    netip.AddrPort
+	inbound bool
+}
+
+func (h *Hostile) place() place {
+	p := place{netip.AddrPortFrom(h.Addr.Unmap().WithZone(""), h.Port), h.Inbound}
+	if p.inbound {
+		p.addr = netip.AddrPortFrom(p.addr.Addr(), 0)
+	}
+	return p
+}
+
+// element returns the element that stops a place.
+func (p place) element() element {
+	l, six := theLayout, p.addr.Addr().Is6()
+	pick := func(four, of6 *set) *set {
+		if six {
+			return of6
+		}
+		return four
+	}
+	switch a := p.addr.Addr().AsSlice(); {
+	case p.inbound:
+		return element{pick(l.scanner4, l.scanner6), key(a)}
+	case p.addr.Port() != 0:
+		return element{pick(l.hostilePort4, l.hostilePort6), key(a, portBytes(p.addr.Port()))}
+	default:
+		return element{pick(l.hostile4, l.hostile6), key(a)}
+	}
+}
+
+// perCommit is how many places one transaction changes. It bounds the memory of
+// the message, and how long an action waits for it.
+const perCommit = 2000
+
+// Indicators stops traffic with places for all devices, and no longer with
+// others. What must not be blocked is left out and counted. Places end by
+// themselves; adding one again renews it. On an error some may be in force.
+func (t *Table) Indicators(ctx context.Context, add []Hostile, remove []Hostile) (refused int, err error) {
+	for part := range slices.Chunk(remove, perCommit) {
+		gone := make([]place, len(part))
+		for i := range part {
+			gone[i] = part[i].place()
+		}
+		t.mu.Lock()
+		err := t.dropPlaces(gone)
+		t.mu.Unlock()
+		if err != nil {
+			return refused, fmt.Errorf("remove places: %w", err)
+		}
+	}
+	for part := range slices.Chunk(add, perCommit) {
+		if err := ctx.Err(); err != nil {
+			return refused, err
+		}
+		n, err := t.addPlaces(part)
+		refused += n
+		if err != nil {
+			return refused, fmt.Errorf("add places: %w", err)
+		}
+	}
+	return refused, nil
+}
+
+func (t *Table) addPlaces(part []Hostile) (refused int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	changes := make([]change, 0, len(part))
+	seen := make(map[place]time.Time, len(part))
+	for i := range part {
+		h := &part[i]
+		p := h.place()
+		if !h.Addr.IsValid() || h.For <= 0 || t.mayBlock(h.Addr) != nil || len(t.hostile)+len(seen) >= manyPeers {
+			refused++
+			continue
+		}
+		until := now.Add(min(h.For, maxLife))
+		if was, again := seen[p]; again && !until.After(was) {
+			continue
+		} else if !again {
+			changes = append(changes, change{element: p.element(), life: until.Sub(now)})
+		}
+		seen[p] = until
+	}
+	if err := t.write(changes); err != nil {
+		return refused, err
+	}
+	for p, until := range seen {
+		t.hostile[p] = until
+	}
+	return refused, nil
+}
+
+func (t *Table) dropPlaces(gone []place) error {
+	changes := make([]change, len(gone))
+	for i, p := range gone {
+		changes[i] = change{element: p.element(), gone: true}
+	}
+	if err := t.write(changes); err != nil {
+		return err
+	}
+	for _, p := range gone {
+		delete(t.hostile, p)
+	}
+	return nil
+}
+
+// Bounds of a hole (design.md: only the resolver's answers open holes).
+const (
+	minHole = time.Minute
+	maxHole = time.Hour
+)
+
+// Hole lets a quarantined device reach an address for a while, at least a minute
+// and at most an hour. The DNS guard calls it with the answers for names that
+// the device may resolve, and nobody else does.
+func (t *Table) Hole(_ context.Context, d *cordon.Device, addr netip.Addr, ttl time.Duration) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	addr = addr.Unmap().WithZone("")
+	if !addr.IsValid() || !addr.IsGlobalUnicast() || t.atHome(addr) {
+		return fmt.Errorf("open a hole to %s: only addresses of the internet are let through", addr)
+	}
+	now := time.Now()
+	life := min(max(ttl, minHole), maxHole)
+	for e, until := range t.holes {
+		if !until.After(now) {
+			delete(t.holes, e)
+		}
+	}
+	if len(t.holes) >= manyHoles/2 {
+		return fmt.Errorf("open a hole to %s: %d are open already", addr, len(t.holes))
+	}
+	var changes []change
+	for _, k := range knownBy(d) {
+		if way, ok := pathOf(k.who, addr.Is6()); ok {
+			for h := range hooks {
+				changes = append(changes, change{element: element{theLayout.hole[h][way], key(k.key, addr.AsSlice())}, life: life})
+			}
+		}
+	}
+	if err := t.write(changes); err != nil {
+		return fmt.Errorf("open a hole to %s: %w", addr, err)
+	}
+	for _, c := range changes {
+		t.holes[c.element] = now.Add(life)
+	}
+	return nil
+}
+
+// atHome reports whether an address is of the home's side.
+func (t *Table) atHome(a netip.Addr) bool {
+	return slices.Contains(routerAddrs(&t.network), a) ||
+		slices.ContainsFunc(t.homePrefixes(), func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// Shielded is an address whose ports that malware probes are closed to new
+// connections from outside, except for some.
+type Shielded struct {
+	Addr netip.Addr
+	Open []uint16 // TCP ports that stay open
+}
+
+// Shield closes the probe ports of these addresses to the outside, and of no
+// others. It is told the whole list each time.
+func (t *Table) Shield(_ context.Context, list []Shielded) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := map[netip.AddrPort]bool{}
+	for _, s := range list {
+		a := s.Addr.Unmap().WithZone("")
+		if !a.IsValid() || len(next) >= manySmall/2 {
+			continue
+		}
+		next[netip.AddrPortFrom(a, 0)] = true
+		for _, p := range s.Open[:min(len(s.Open), mostPorts)] {
+			next[netip.AddrPortFrom(a, p)] = true
+		}
+	}
+	var changes []change
+	for ap := range next {
+		if !t.shielded[ap] {
+			changes = append(changes, change{element: shieldElement(ap)})
+		}
+	}
+	for ap := range t.shielded {
+		if !next[ap] {
+			changes = append(changes, change{element: shieldElement(ap), gone: true})
+		}
+	}
+	if err := t.write(changes); err != nil {
+		return fmt.Errorf("shield devices: %w", err)
+	}
+	t.shielded = next
+	return nil
+}
+
+func shieldElement(ap netip.AddrPort) element {
+	l, a := theLayout, ap.Addr()
+	shielded, allowed := l.shielded4, l.allowed4
+	if a.Is6() {
+		shielded, allowed = l.shielded6, l.allowed6
+	}
+	if ap.Port() == 0 {
+		return element{shielded, key(a.AsSlice())}
+	}
+	return element{allowed, key(a.AsSlice(), portBytes(ap.Port()))}
+}
