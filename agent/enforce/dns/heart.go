@@ -125,7 +125,7 @@ func (h *heart) renew(lan []string) error {
 		return err
 	}
 	if h.standing {
-		if h.table.renew(lan) == nil {
+		if h.table.whole() && h.table.renew(lan) == nil {
 			return nil
 		}
 		h.standing = false

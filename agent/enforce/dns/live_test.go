@@ -42,7 +42,7 @@ func newBed(t *testing.T, devices int) *bed {
 	}
 	b := &bed{Home: home, t: t, remote: newRemote(t, home.Internet)}
 	b.Router.Go("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--no-resolv", "--no-hosts",
-		"--pid-file="+filepath.Join(t.TempDir(), "pid"), "--log-queries", "--log-facility=-", "--cache-size=0",
+		"--pid-file="+filepath.Join(t.TempDir(), "pid"), "--log-queries", "--log-facility=-", "--cache-size=0", "--edns-packet-max=4096",
 		"--interface=br-lan", "--server="+remote4.String(), "--local-service",
 		"--host-record=local.test,192.0.2.10,2001:db8:1::10", "--host-record=a.resolve.test,192.0.2.20",
 		"--host-record=closed.resolve.test,192.0.2.21", "--host-record=blocked.test,192.0.2.30",
@@ -128,13 +128,15 @@ func newRemote(t *testing.T, host *netns.Host) *remote {
 		t.Cleanup(func() { c.Close() })
 		go r.serveUDP(c.(*net.UDPConn))
 	}
-	l, err := host.Listen("tcp", ":53")
-	if err != nil {
-		t.Fatal(err)
+	for _, at := range []netip.Addr{remote4, remote6} {
+		l, err := host.Listen("tcp", netip.AddrPortFrom(at, 53).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &miekg.Server{Listener: l, Handler: r}
+		go func() { _ = s.ActivateAndServe() }()
+		t.Cleanup(func() { _ = s.Shutdown() })
 	}
-	s := &miekg.Server{Listener: l, Handler: r}
-	go func() { _ = s.ActivateAndServe() }()
-	t.Cleanup(func() { _ = s.Shutdown() })
 	return r
 }
 
@@ -244,7 +246,6 @@ func TestPass(t *testing.T) {
 		if err := g.Stop(); err != nil {
 			t.Errorf("guard ended with %v\n%s", err, g.Output())
 		}
-		t.Logf("%s", g.Output())
 	}
 	for _, s := range b.remote.sightings("other.test.") {
 		if a := s.from.Addr(); a != netns.RouterWAN && a != netns.RouterWAN6 {
@@ -252,4 +253,3 @@ func TestPass(t *testing.T) {
 		}
 	}
 }
-

@@ -133,7 +133,7 @@ func (r *running) run(ctx context.Context) error {
 
 // know makes the guard know its neighbours by the kernel's table.
 func (r *running) know(ctx context.Context) error {
-	n := &neighbours{byAddr: make(map[netip.Addr]cordon.MAC)}
+	n := &neighbours{now: r.g.now, byAddr: make(map[netip.Addr]cordon.MAC)}
 	r.g.known.Store(n)
 	return n.follow(ctx, func(err error) { r.g.log.Warn("neighbours are not told any more", "err", err) })
 }

@@ -31,13 +31,15 @@ type table struct {
 	mark, mask uint32
 	ports      ports
 	set        *nftables.Set
+	chains     []*nftables.Chain
+	rules      int // in chains
 }
 
 // ports are where the guard listens, 0 for a family that there is not.
 type ports struct{ udp4, udp6, tcp4, tcp6 uint16 }
 
 // lapse is how long the guard's rules match without being renewed.
-const lapse = 2500 * time.Millisecond
+const lapse = 2 * time.Second
 
 // install replaces the guard's table, if there is one, by one that intercepts
 // nothing yet.
@@ -50,10 +52,12 @@ func (t *table) install() error {
 	c.AddTable(own) // so that there is one to delete
 	c.DelTable(own)
 	c.AddTable(own)
-	t.set = &nftables.Set{Table: own, Name: "lan", KeyType: nftables.TypeIFName, HasTimeout: true}
+	t.set = &nftables.Set{Table: own, Name: "lan", KeyType: nftables.TypeIFName, HasTimeout: true,
+		KeyByteOrder: binaryutil.NativeEndian}
 	if err := c.AddSet(t.set, nil); err != nil {
 		return fmt.Errorf("install nft table %s: %w", tableName, err)
 	}
+	t.chains, t.rules = nil, 0
 	t.intercept(c, own)
 	t.keep(c, own)
 	if err := c.Flush(); err != nil {
@@ -65,12 +69,10 @@ func (t *table) install() error {
 // intercept adds the chain that hands DNS to the guard's sockets. The mark comes
 // after tproxy: a rule that found no socket ends there, and has changed nothing.
 func (t *table) intercept(c *nftables.Conn, own *nftables.Table) {
-	priority := nftables.ChainPriority(hookPriority)
-	chain := c.AddChain(&nftables.Chain{Name: "intercept", Table: own, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookPrerouting, Priority: &priority})
+	chain := t.chain(c, own, "intercept", nftables.ChainHookPrerouting)
 	add := func(six bool, proto byte, port uint16) {
 		if port != 0 {
-			c.AddRule(&nftables.Rule{Table: own, Chain: chain, Exprs: t.interception(six, proto, port)})
+			t.rule(c, chain, t.interception(six, proto, port))
 		}
 	}
 	add(false, unix.IPPROTO_UDP, t.ports.udp4)
@@ -114,15 +116,41 @@ func (t *table) interception(six bool, proto byte, port uint16) []expr.Any {
 // tracking, which would take it for the beginning of a connection, and what was
 // intercepted from being forwarded, should its way to the guard be gone.
 func (t *table) keep(c *nftables.Conn, own *nftables.Table) {
+	t.rule(c, t.chain(c, own, "answers", nftables.ChainHookOutput), append(t.hasMark(t.mask&^t.mark),
+		&expr.Notrack{}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}))
+	t.rule(c, t.chain(c, own, "stray", nftables.ChainHookForward), append(t.hasMark(t.mark),
+		&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}))
+}
+
+// chain adds a chain at a hook.
+func (t *table) chain(c *nftables.Conn, own *nftables.Table, name string, hook *nftables.ChainHook) *nftables.Chain {
 	priority := nftables.ChainPriority(hookPriority)
-	answers := c.AddChain(&nftables.Chain{Name: "answers", Table: own, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookOutput, Priority: &priority})
-	c.AddRule(&nftables.Rule{Table: own, Chain: answers,
-		Exprs: append(t.hasMark(t.mask&^t.mark), &expr.Notrack{}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})})
-	stray := c.AddChain(&nftables.Chain{Name: "stray", Table: own, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookForward, Priority: &priority})
-	c.AddRule(&nftables.Rule{Table: own, Chain: stray,
-		Exprs: append(t.hasMark(t.mark), &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop})})
+	chain := c.AddChain(&nftables.Chain{Name: name, Table: own, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &priority})
+	t.chains = append(t.chains, chain)
+	return chain
+}
+
+// rule adds a rule to a chain.
+func (t *table) rule(c *nftables.Conn, chain *nftables.Chain, exprs []expr.Any) {
+	c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: exprs})
+	t.rules++
+}
+
+// whole reports whether the table has all its rules.
+func (t *table) whole() bool {
+	c, err := nftables.New()
+	if err != nil {
+		return true // nobody knows; the renewal will tell
+	}
+	n := 0
+	for _, chain := range t.chains {
+		rules, err := c.GetRules(chain.Table, chain)
+		if err != nil {
+			return false
+		}
+		n += len(rules)
+	}
+	return n == t.rules
 }
 
 // hasMark matches packets whose masked mark is value.

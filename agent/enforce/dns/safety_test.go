@@ -1,0 +1,272 @@
+package dns_test
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	miekg "github.com/miekg/dns"
+
+	"cordon/lab/netns"
+)
+
+// answered asks both resolvers once, by UDP and TCP, and reports whether all
+// answer within a second.
+func (b *bed) answered() error {
+	for _, how := range []string{"@192.168.77.1", "@203.0.113.1", "@2001:db8:203::1", "@203.0.113.1 +tcp", "@fd77::1 +tcp"} {
+		args := append(strings.Fields(how), "other.test", "+time=1")
+		if out, err := b.dig(0, args...); err != nil || !strings.Contains(out, "198.51.100.7") {
+			return fmt.Errorf("dig %s: %w %s", how, err, out)
+		}
+	}
+	return nil
+}
+
+// blocks reports whether the guard stops a blocked name.
+func (b *bed) blocks() bool {
+	out, _ := b.dig(0, "@203.0.113.1", "blocked.test", "+time=1")
+	return strings.Contains(out, "NXDOMAIN")
+}
+
+// opensIn demands that DNS works within the time although nobody judges.
+func (b *bed) opensIn(within time.Duration) {
+	b.t.Helper()
+	began := time.Now()
+	c, err := b.Devices[0].Dial("udp", "203.0.113.1:53")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer c.Close()
+	q := new(miekg.Msg)
+	q.SetQuestion("blocked.test.", miekg.TypeA)
+	answer := make([]byte, 512)
+	client := &miekg.Conn{Conn: c}
+	open := netns.Holds(within, func() bool {
+		_ = c.SetDeadline(time.Now().Add(50 * time.Millisecond))
+		if client.WriteMsg(q) != nil {
+			return false
+		}
+		n, err := c.Read(answer)
+		return err == nil && n > 4 && answer[3]&0xf == miekg.RcodeSuccess
+	})
+	took := time.Since(began)
+	b.t.Logf("open after %v", took.Round(time.Millisecond))
+	if !open || took > within {
+		b.t.Errorf("dns does not work without a guard after %v", took)
+	}
+	if err := b.answered(); err != nil {
+		b.t.Error(err)
+	}
+}
+
+// TestKill shows that the first question after the guard is killed is answered,
+// that nothing leaves the router unmasqueraded, and that a new guard takes over.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	b.countLeaks()
+	g := b.guard()
+	for range 3 {
+		b.mustDig("@203.0.113.1 -b 192.168.77.10#40053 other.test", "198.51.100.7")
+		b.mustDig("@192.168.77.1 -b 192.168.77.10#40054 other.test", "198.51.100.7")
+		b.mustDig("@203.0.113.1 -b 192.168.77.10#40055 blocked.test", "NXDOMAIN")
+		stream, err := b.Devices[0].Dial("tcp", "203.0.113.1:53")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Kill()
+		b.mustDig("@203.0.113.1 -b 192.168.77.10#40053 other.test", "198.51.100.7")
+		b.mustDig("@192.168.77.1 -b 192.168.77.10#40054 other.test", "198.51.100.7")
+		b.mustDig("@203.0.113.1 -b 192.168.77.10#40055 blocked.test", "198.51.100.7")
+		if err := b.answered(); err != nil {
+			t.Error(err)
+		}
+		_, _ = stream.Write([]byte("on a connection of the dead guard"))
+		stream.Close()
+		g = b.guard()
+		if !b.blocks() {
+			t.Error("the next guard does not block")
+		}
+	}
+	b.noLeaks()
+	if out, err := b.Router.Run("ip", "rule"); err != nil || strings.Count(out, "20053") != 1 {
+		t.Errorf("three guards left the rules %v\n%s", err, out)
+	}
+}
+
+// TestStopped shows that a stopped process does not hold DNS up for longer than
+// three seconds, and guards again when it goes on.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	g := b.guard()
+	if err := g.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	b.opensIn(3 * time.Second)
+	if err := g.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	netns.Wait(t, 3*time.Second, "the guard blocks again", b.blocks)
+}
+
+// TestDeaf shows that the guard opens when the agent does not beat any more.
+func TestDeaf(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	g := b.guard()
+	if err := g.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	b.opensIn(3 * time.Second)
+	if !strings.Contains(g.Output(), "the agent does not judge any more") {
+		t.Errorf("no reason in %s", g.Output())
+	}
+}
+
+// TestStuck shows that the guard opens when Decide does not come back.
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	g := b.guard()
+	_, _ = b.dig(0, "@203.0.113.1", "stuck.test", "+time=1")
+	b.opensIn(3 * time.Second)
+	if !strings.Contains(g.Output(), "a question was not judged in time") {
+		t.Errorf("no reason in %s", g.Output())
+	}
+}
+
+// TestStop shows that a guard that ends leaves nothing, and loses no question.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	things := func() string {
+		var all strings.Builder
+		for _, command := range []string{"nft list tables", "ip rule", "ip -6 rule", "ip route show table all", "ip -6 route show table all"} {
+			words := strings.Fields(command)
+			out, err := b.Router.Run(words[0], words[1:]...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.WriteString(out)
+		}
+		return all.String()
+	}
+	before := things()
+	g := b.guard()
+	during := things()
+	for _, want := range []string{"cordon-dns", "fwmark 0x1000000/0x3000000 iif br-lan lookup 20053", "local default dev lo table 20053"} {
+		if !strings.Contains(during, want) {
+			t.Errorf("no %q in\n%s", want, during)
+		}
+	}
+	if out, err := b.Router.Run("nft", "list", "table", "inet", "cordon-dns"); err != nil {
+		t.Error(err)
+	} else {
+		t.Logf("%s", out)
+	}
+	if err := g.Stop(); err != nil {
+		t.Errorf("guard ended with %v\n%s", err, g.Output())
+	}
+	if after := things(); after != before {
+		t.Errorf("a guard that ended left\n%s\nwant\n%s", after, before)
+	}
+	if err := b.answered(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTwice shows that a second guard leaves the first alone.
+func TestTwice(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	b.guard()
+	second := b.start()
+	<-second.Done()
+	if !strings.Contains(second.Output(), "another dns guard is running") {
+		t.Errorf("the second guard said %s", second.Output())
+	}
+	if !b.blocks() {
+		t.Error("the first guard does not block any more")
+	}
+}
+
+// TestBridgeNF shows that a guard that would lose packets does not intercept.
+func TestBridgeNF(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	const key = "net/bridge/bridge-nf-call-iptables"
+	if err := b.Router.Sysctl(key, "1"); err != nil {
+		t.Skip("no br_netfilter: nothing to guard against")
+	}
+	g := b.start()
+	netns.Wait(t, 5*time.Second, "the guard says that it is open", func() bool {
+		return strings.Contains(g.Output(), key)
+	})
+	b.opensIn(3 * time.Second)
+	for range 2 {
+		if err := b.Router.Sysctl(key, "0"); err != nil {
+			t.Fatal(err)
+		}
+		netns.Wait(t, 5*time.Second, "the guard blocks", b.blocks)
+		if err := b.Router.Sysctl(key, "1"); err != nil {
+			t.Fatal(err)
+		}
+		b.opensIn(3 * time.Second)
+	}
+}
+
+// TestDisturbed shows that the guard makes again what others have removed.
+func TestDisturbed(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	b.guard()
+	b.countLeaks()
+	for _, command := range []string{
+		"nft delete table inet cordon-dns",
+		"nft flush table inet cordon-dns",
+		"ip rule del lookup 20053",
+		"ip -6 rule del lookup 20053",
+		"ip route flush table 20053",
+		"ip -6 route flush table 20053",
+		"ip link set br-lan down",
+	} {
+		words := strings.Fields(command)
+		if _, err := b.Router.Run(words[0], words[1:]...); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(command, "down") {
+			b.Router.IP("link set br-lan up", "addr replace fd77::1/64 dev br-lan nodad")
+			b.Devices[0].IP("neigh flush dev eth0")
+		}
+		netns.Wait(t, 5*time.Second, "the guard blocks again after "+command, func() bool {
+			out, _ := b.dig(0, "@2001:db8:203::1", "blocked.test", "+time=1")
+			return b.blocks() && strings.Contains(out, "NXDOMAIN")
+		})
+		if err := b.answered(); err != nil {
+			t.Errorf("after %s: %v", command, err)
+		}
+	}
+	b.noLeaks()
+}
+
+// TestValidMark shows that the guard works where the kernel asks for a packet's
+// mark on its way back, as wg-quick sets it.
+func TestValidMark(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	for _, key := range []string{"all/rp_filter", "all/src_valid_mark", "br-lan/rp_filter", "wan/rp_filter"} {
+		if err := b.Router.Sysctl("net/ipv4/conf/"+key, "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.guard()
+	if err := b.answered(); err != nil {
+		t.Error(err)
+	}
+	if !b.blocks() {
+		t.Error("the guard does not block")
+	}
+}
