@@ -63,6 +63,7 @@ type Sample struct {
 	CPU       float64       // cores that the program used
 	PerPacket time.Duration // of the program's CPU
 	RSS       int64         // of the program, bytes
+	Peak      int64         // most memory since it started, with what the kernel holds for it and caches; 0: not known
 }
 
 // ErrEnded means that a program ended before it was measured.
@@ -191,11 +192,12 @@ func (b *bench) measure(ctx context.Context, round, which int) error {
 	setup, home := &b.cfg.Setups[which], b.homes[which]
 	doing := fmt.Sprintf("round %d of %d: %s: ", round+1, b.cfg.Rounds, setup.Name)
 	b.cfg.Progress(doing + "starting")
-	program, err := b.start(ctx, which)
+	program, memory, err := b.start(ctx, which)
 	if err != nil {
 		return err
 	}
 	if program != nil {
+		defer memory.remove()
 		defer program.Stop()
 	}
 	for i, load := range b.loads {
@@ -211,28 +213,31 @@ func (b *bench) measure(ctx context.Context, round, which int) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", load.Name, err)
 		}
-		sample.Base = base.Speed
+		sample.Base, sample.Peak = base.Speed, memory.most()
 		b.out.add(which, i, sample)
 	}
 	return nil
 }
 
-// start starts a setup's program, if it has one, and waits until it is ready.
-func (b *bench) start(ctx context.Context, which int) (*netns.Process, error) {
+// start starts a setup's program, if it has one, in a memory group of its own,
+// and waits until it is ready.
+func (b *bench) start(ctx context.Context, which int) (*netns.Process, *group, error) {
 	setup := &b.cfg.Setups[which]
 	if len(setup.Command) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	args := make([]string, len(setup.Command))
 	for i, word := range setup.Command {
 		args[i] = words(word, b.dirs[which])
 	}
 	program := b.homes[which].Router.Go(args[0], args[1:]...)
+	memory := newGroup(program)
 	if err := settle(ctx, program, cmp.Or(setup.Settle, b.cfg.Settle)); err != nil {
 		program.Kill()
-		return nil, err
+		memory.remove()
+		return nil, nil, err
 	}
-	return program, nil
+	return program, memory, nil
 }
 
 // sample measures one load.

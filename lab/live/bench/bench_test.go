@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"cordon/lab/netns"
 )
 
 // TestRun shows a run in small: every packet is counted, and a program that sleeps
@@ -56,6 +58,29 @@ func TestEnded(t *testing.T) {
 		Settle: 10 * time.Second})
 	if !errors.Is(err, ErrEnded) || !strings.Contains(err.Error(), "nothing: No such file") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestGroup shows that what a process takes is counted, where the system counts.
+func TestGroup(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	host := netns.New(t).Host("host")
+	p := host.Go("sh", "-c", "until grep -q cordon-bench /proc/self/cgroup; do :; done; "+
+		"head -c 20000000 /dev/zero | tail -c 20000000 >/dev/null; echo done; exec sleep 1000")
+	g := newGroup(p)
+	if g == nil {
+		t.Skip("the system has no memory control groups")
+	}
+	netns.Wait(t, 10*time.Second, "the memory is taken", func() bool { return p.Output() == "done\n" })
+	if g.most() < 20_000_000 {
+		t.Errorf("held at most %d bytes, want 20 MB", g.most())
+	}
+	p.Kill()
+	g.remove()
+	if _, err := os.Stat(g.dir); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v", g.dir, err)
 	}
 }
 

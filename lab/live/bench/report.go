@@ -69,7 +69,7 @@ func (r *Report) Text(w io.Writer) error {
 	for l := range r.Loads {
 		fmt.Fprintf(out, "\n%s\n", r.Loads[l].Name)
 		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(table, "setup\t%s\tratio\tlowest – highest\tlost\tcores used\tCPU a packet\tRSS\n", r.Loads[l].unit())
+		fmt.Fprintf(table, "setup\t%s\tratio\tlowest – highest\tlost\tcores used\tCPU a packet\tRSS\tpeak with kernel\n", r.Loads[l].unit())
 		for s := range r.Setups {
 			if len(r.Samples[s][l]) > 0 {
 				r.row(table, s, l)
@@ -90,7 +90,7 @@ func (r *Report) Text(w io.Writer) error {
 func (r *Report) row(w io.Writer, setup, load int) {
 	speed, _, _ := r.of(setup, load, func(s Sample) float64 { return s.Speed })
 	lost, _, _ := r.of(setup, load, func(s Sample) float64 { return s.Lost })
-	ratio, among, cpu, each, memory := "-", "-", "-", "-", "-"
+	ratio, among, cpu, each, memory, most := "-", "-", "-", "-", "-", "-"
 	if median, low, high := r.Ratio(setup, load); median > 0 {
 		ratio, among = fmt.Sprintf("%.3f", median), fmt.Sprintf("%.3f – %.3f", low, high)
 	}
@@ -99,9 +99,13 @@ func (r *Report) row(w io.Writer, setup, load int) {
 		ns, _, _ := r.of(setup, load, func(s Sample) float64 { return float64(s.PerPacket) })
 		rss, _, _ := r.of(setup, load, func(s Sample) float64 { return float64(s.RSS) })
 		cpu, memory = fmt.Sprintf("%.4f", cores), fmt.Sprintf("%.1f MB", rss/1e6)
+		if peak, _, _ := r.of(setup, load, func(s Sample) float64 { return float64(s.Peak) }); peak > 0 {
+			most = fmt.Sprintf("%.1f MB", peak/1e6)
+		}
 		if !r.Loads[load].TCP {
 			each = fmt.Sprintf("%.0f ns", ns)
 		}
 	}
-	fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%.2f %%\t%s\t%s\t%s\n", r.Setups[setup].Name, speed, ratio, among, 100*lost, cpu, each, memory)
+	fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%.2f %%\t%s\t%s\t%s\t%s\n", r.Setups[setup].Name, speed, ratio, among, 100*lost,
+		cpu, each, memory, most)
 }
