@@ -211,13 +211,11 @@ func sortOf(proto uint8, syn bool) cordon.Sort {
 	return cordon.SortOther
 }
 
-// SetHome says which addresses are the home's, at most 16 prefixes: traffic
-// between two of them is not counted for Traffic, and what a device sends from
-// any other is counted as spoofed. Link-local addresses are always the home's.
+// SetHome says which addresses are the home's: traffic between two of them is not
+// counted for Traffic, and what a device sends from any other is counted as
+// spoofed. Link-local addresses are always the home's. Of more than 16 prefixes
+// the first 16 are taken, with an error.
 func (s *Source) SetHome(prefixes []netip.Prefix) error {
-	if len(prefixes) > homes {
-		return fmt.Errorf("kernel: %d prefixes of the home: want at most %d", len(prefixes), homes)
-	}
 	for i := range s.live.Home {
 		s.live.Home[i] = nowhere
 		if i < len(prefixes) {
@@ -225,8 +223,15 @@ func (s *Source) SetHome(prefixes []netip.Prefix) error {
 		}
 	}
 	atomic.AddUint32(&s.live.HomeTime, 1)
+	if len(prefixes) > homes {
+		return fmt.Errorf("kernel: %d prefixes of the home: the first %d are looked at", len(prefixes), homes)
+	}
 	return nil
 }
+
+// SetRouter does nothing: the program knows by the way a frame takes whether the
+// router sent it.
+func (s *Source) SetRouter([]cordon.MAC) {}
 
 // SetAhead lets the program's clock run ahead of the kernel's by so many
 // nanoseconds, for tests that play hours in seconds.

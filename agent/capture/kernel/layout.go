@@ -109,6 +109,9 @@ type device struct {
 // recordLen is the size of struct record, which goes before a frame in the ring.
 const recordLen = 16
 
+// Why a frame was handed over: enum why, of which the tests ask for one.
+const whyUrgent = 1
+
 // The indexes of stats.
 const (
 	statFrames = iota

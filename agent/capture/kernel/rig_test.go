@@ -214,4 +214,3 @@ func (r *rig) connect(sport, dport uint16) {
 		r.t.Fatalf("%d frames of a handshake were handed over, want SYN and SYN-ACK", n)
 	}
 }
-

@@ -1,5 +1,8 @@
 /* Handing a frame over. */
 
+/* LARGEST is the largest record: of joined segments the beginning is kept. */
+#define LARGEST 1536
+
 /* fill copies a frame of n bytes, a tag of the metadata included, into a record. */
 INLINE int fill(struct __sk_buff *skb, struct record *r, u8 *to, u64 n, u64 most, u32 why)
 {
@@ -53,6 +56,8 @@ INLINE int hand(struct __sk_buff *skb, struct packet *p, u32 why)
 	u64 n = skb->len;
 	if (why == SAMPLE && n > p->head + PAYLOADS)
 		n = p->head + PAYLOADS;
+	if (n > LARGEST - RECORD - TAG_LEN)
+		n = LARGEST - RECORD - TAG_LEN;
 	if (n <= 128 - RECORD - TAG_LEN)
 		HAND(128);
 	else if (n <= 256 - RECORD - TAG_LEN)
@@ -60,7 +65,7 @@ INLINE int hand(struct __sk_buff *skb, struct packet *p, u32 why)
 	else if (n <= 512 - RECORD - TAG_LEN)
 		HAND(512);
 	else
-		HAND(1536);
+		HAND(LARGEST);
 	count(HANDED);
 	return 1;
 }
