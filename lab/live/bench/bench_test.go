@@ -11,6 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cordon"
+	"cordon/agent/config"
+	"cordon/agent/indicator/feed"
 	"cordon/lab/netns"
 )
 
@@ -96,11 +99,21 @@ func TestRatio(t *testing.T) {
 	}
 }
 
-// TestIndicators shows that the agent's list has its number and nothing that the
-// test sends to.
-func TestIndicators(t *testing.T) {
-	lines := strings.Split(strings.TrimSpace(indicators()), "\n")
-	if len(lines) != Indicators || lines[0] != "198.18.128.0" || lines[Indicators-1] != "c2-9999.botnet.example" {
-		t.Errorf("%d lines from %s to %s", len(lines), lines[0], lines[len(lines)-1])
+// TestAgent shows that the agent takes the configuration, and every indicator of
+// the list.
+func TestAgent(t *testing.T) {
+	for mode, eyes := range map[string]config.Eyes{"ebpf": config.EyesEBPF, "afpacket": config.EyesAFPacket} {
+		c, err := config.Parse(strings.NewReader(words(Agent("agent", "agent", mode).Files["agent.toml"], t.TempDir())))
+		if err != nil || c.Capture.Mode != eyes || len(c.Devices) != 1 {
+			t.Errorf("%s: %+v, %v", mode, c, err)
+		}
+	}
+	n := 0
+	report, err := feed.Read(strings.NewReader(indicators()), "bench", cordon.TimeOf(time.Now()), func(*cordon.Indicator) error {
+		n++
+		return nil
+	})
+	if err != nil || n != Indicators {
+		t.Errorf("%d of %d indicators, %v: %+v", n, Indicators, err, report)
 	}
 }

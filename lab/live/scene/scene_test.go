@@ -18,7 +18,7 @@ func TestRun(t *testing.T) {
 	for _, attack := range []string{"none", "scan", "bot", "syn", "udp", "http"} {
 		t.Run(attack, func(t *testing.T) {
 			t.Parallel()
-			report, err := Run(t.Context(), Config{Attack: attack, Devices: 2, Rate: 500, Length: 300 * time.Millisecond})
+			report, err := Run(t.Context(), Config{Attack: attack, Devices: 2, Rate: 500, Length: time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,7 +44,7 @@ func TestBlocked(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	report, err := Run(t.Context(), Config{Attack: "scan", Devices: 2, Length: 1200 * time.Millisecond, Ready: func(h *netns.Home) {
+	report, err := Run(t.Context(), Config{Attack: "scan", Devices: 2, Length: 1800 * time.Millisecond, Ready: func(h *netns.Home) {
 		h.Router.NFT("table inet test {\n chain forward {\n type filter hook forward priority 0\n tcp dport 23 drop\n }\n}\n")
 	}})
 	if err != nil {
