@@ -25,6 +25,15 @@ var rules = map[cordon.Kind]rule{
 	cordon.C2Keepalive:        {cordon.Act, 9},
 	cordon.C2P2P:              {cordon.Act, 7},
 	cordon.C2IRC:              {cordon.Act, 7},
+	cordon.DoSSYN:             {cordon.Act, 8},
+	cordon.DoSUDP:             {cordon.Act, 8},
+	cordon.DoSACK:             {cordon.Act, 8},
+	cordon.DoSGRE:             {cordon.Act, 8},
+	cordon.DoSHTTP:            {cordon.Act, 8},
+	cordon.DoSDNS:             {cordon.Act, 8},
+	cordon.DoSICMP:            {cordon.Act, 8},
+	cordon.DoSSpoofed:         {cordon.Act, 8},
+	cordon.DoSReflection:      {cordon.Act, 2}, // misused, not infected
 }
 
 // alone returns the level that a detection reaches by itself.

@@ -59,9 +59,9 @@ func Sentence(a *cordon.Action) string {
 	case cordon.VerbNotify:
 		what = "the customer is told"
 	case cordon.VerbLimit:
-		what = "connections from the device to " + part(a.Entity.Target) + " are slowed down"
+		what = subject(a.Entity.Target) + " from the device to " + part(a.Entity.Target) + " are slowed down"
 	case cordon.VerbBlock:
-		what = "connections from the device to " + part(a.Entity.Target) + " are blocked"
+		what = subject(a.Entity.Target) + " from the device to " + part(a.Entity.Target) + " are blocked"
 	case cordon.VerbQuarantine:
 		what = "the device is cut off from the internet and from the other devices, except for what it needs to be mended"
 	case cordon.VerbRelease:
@@ -76,17 +76,41 @@ func Sentence(a *cordon.Action) string {
 	return capital(what) + "."
 }
 
+// subject is what of a device's traffic an action is about: packets where it names
+// a protocol only, as with a flood.
+func subject(t cordon.Target) string {
+	if t.Proto == 0 || len(t.Ports) > 0 || t.LocalPort != 0 || t.Name != "" {
+		return "connections"
+	}
+	name, known := protocols[t.Proto]
+	switch {
+	case t.Stray:
+		return "packets that belong to no connection"
+	case !known:
+		return fmt.Sprintf("packets of protocol %d", t.Proto)
+	case t.Proto == 6:
+		return "connections"
+	}
+	return name + " packets"
+}
+
+// protocols are those that are blocked as a whole (IANA protocol-numbers).
+var protocols = map[uint8]string{1: "ICMP", 6: "TCP", 17: "UDP", 47: "GRE", 58: "ICMPv6"}
+
 // part names a part of a device's traffic.
 func part(t cordon.Target) string {
 	var s []string
 	if len(t.Ports) > 0 {
-		s = append(s, fmt.Sprintf("%s (port %s)", cordon.ClassOfPort(t.Ports[0]).Name, list(t.Ports)))
+		s = append(s, ports(t.Ports))
 	}
 	if t.LocalPort != 0 {
 		s = append(s, fmt.Sprintf("strangers from its port %d", t.LocalPort))
 	}
 	if t.Peer.IsValid() {
 		s = append(s, t.Peer.String())
+	}
+	if t.Net.IsValid() {
+		s = append(s, t.Net.String())
 	}
 	if t.Name != "" {
 		s = append(s, t.Name)
@@ -95,6 +119,15 @@ func part(t cordon.Target) string {
 		return "everywhere"
 	}
 	return strings.Join(s, " at ")
+}
+
+// ports names ports by their class, if that has a name.
+func ports(all []uint16) string {
+	class := cordon.ClassOfPort(all[0]).Name
+	if class == "port "+list(all) {
+		return class
+	}
+	return fmt.Sprintf("%s (port %s)", class, list(all))
 }
 
 func list(ports []uint16) string {

@@ -18,13 +18,18 @@ func Told(i *cordon.Incident) string {
 	words, since := happened(i)
 	said := fmt.Sprintf("Your %s %s since %s", i.Device.Label(), words, since.Std().Format("15:04 on 2 January (UTC)"))
 	quarantined := slices.Contains(i.Verbs, cordon.VerbQuarantine)
+	slowed := slices.Contains(i.Verbs, cordon.VerbLimit) && !slices.Contains(i.Verbs, cordon.VerbBlock)
 	switch {
 	case i.Mode == cordon.ModeDo && quarantined:
 		return said + ", so we have disconnected it for now to protect you and others; " + advice(i) + "."
+	case i.Mode == cordon.ModeDo && slowed:
+		return said + ", so we have slowed that down; " + advice(i) + "."
 	case i.Mode == cordon.ModeDo:
 		return said + ", so we have blocked that; " + advice(i) + "."
 	case i.Mode == cordon.ModeAsk && quarantined:
 		return said + ". May we disconnect it? Until then, " + advice(i) + "."
+	case i.Mode == cordon.ModeAsk && slowed:
+		return said + ". May we slow that down? Until then, " + advice(i) + "."
 	case i.Mode == cordon.ModeAsk:
 		return said + ". May we block that? Until then, " + advice(i) + "."
 	case i.Device.Class == cordon.Personal || i.Device.Class == cordon.Unknown:
@@ -42,6 +47,15 @@ var plain = []struct {
 	{cordon.C2Keepalive, "has been taking orders from criminals"},
 	{cordon.C2IRC, "has been taking orders from criminals"},
 	{cordon.C2P2P, "has been part of a network of infected devices"},
+	{cordon.DoSSYN, flooded},
+	{cordon.DoSUDP, flooded},
+	{cordon.DoSACK, flooded},
+	{cordon.DoSGRE, flooded},
+	{cordon.DoSICMP, flooded},
+	{cordon.DoSDNS, flooded},
+	{cordon.DoSHTTP, flooded},
+	{cordon.DoSSpoofed, flooded},
+	{cordon.DoSReflection, "has been misused by strangers to attack others on the internet"},
 	{cordon.ScanMirai, "has been looking for other devices to infect"},
 	{cordon.ScanHorizontal, "has been looking for other devices to infect"},
 	{cordon.ExploitAttempt, "has been attacking other computers"},
@@ -49,6 +63,9 @@ var plain = []struct {
 	{cordon.ScanVertical, "has been trying the doors of another computer"},
 	{cordon.C2Indicator, "has been in touch with a place on the internet that is known to be hostile"},
 }
+
+// flooded is every flood in plain words.
+const flooded = "has been taking part in an attack on somebody on the internet"
 
 // happened says the most telling of what was worth telling, and since when.
 func happened(i *cordon.Incident) (words string, since cordon.Time) {
