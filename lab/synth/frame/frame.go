@@ -98,6 +98,13 @@ func (b *Buffer) ICMP(l Link, n Net, kind, code uint8, rest []byte) []byte {
 	return b.finish(n, proto, at, at+4, 2, rest)
 }
 
+// IP makes one datagram of a protocol that has no checksum of its own here, as GRE
+// (RFC 2784 §2.1).
+func (b *Buffer) IP(l Link, n Net, proto uint8, body []byte) []byte {
+	at := b.network(l, n, proto, len(body))
+	return b.b[:at+copy(b.b[at:], body)]
+}
+
 // IGMP makes one message of that protocol (2); it has its own checksum at byte 2.
 func (b *Buffer) IGMP(l Link, n Net, message []byte) []byte {
 	at := b.network(l, n, 2, len(message))

@@ -313,6 +313,13 @@ func (d *Device) TalkFrom(p *Proc, from uint16, to End, port uint16) *Talk {
 	return &Talk{Port: from, To: to, p: p, near: d.Near(to.Addr.Is6()), far: port}
 }
 
+// In is t in another process, for what happens meanwhile.
+func (t *Talk) In(p *Proc) *Talk {
+	other := *t
+	other.p = p
+	return &other
+}
+
 // Send sends one datagram.
 func (t *Talk) Send(payload []byte) {
 	d := t.near.Device

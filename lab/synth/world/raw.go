@@ -2,18 +2,25 @@ package world
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"cordon/lab/synth/frame"
 )
 
-// Raw is a first segment that no kernel made: a SYN, or a FIN out of nowhere.
+// Raw is a first segment that no kernel made: a SYN, or a FIN or an ACK out of
+// nowhere.
 type Raw struct {
 	Source, Port uint16
 	Seq          uint32
 	Window       uint16
 	MSS          bool // with the one option; otherwise none
 	FIN          bool // instead of SYN
+	ACK          bool // instead of SYN
+	Size         int  // bytes of payload, all zeros
 }
+
+// zeros is the payload of raw packets.
+var zeros [1400]byte
 
 // MiraiSYN is the SYN of Mirai's scanner: the destination is the sequence
 // number, the window is random and there is no option (detection.md §A1).
@@ -35,18 +42,40 @@ func (d *Device) SendRaw(p *Proc, to End, r Raw) {
 		to.Mood = to.Device.mood(r.Port)
 	}
 	s := frame.Segment{SrcPort: r.Source, DstPort: r.Port, Seq: r.Seq, Flags: frame.SYN, Window: r.Window}
-	if r.FIN {
+	switch {
+	case r.FIN:
 		s.Flags = frame.FIN
+	case r.ACK:
+		s.Flags, s.Ack = frame.ACK, r.Seq
 	}
 	if r.MSS {
 		var buf [4]byte
 		s.Options = options(buf[:0], "M", 1460, 0, 0, 0)
 	}
 	n := frame.Net{Src: near.Addr, Dst: to.Addr, TTL: near.TTL, ID: uint16(p.Uint32()), MayFrag: true}
-	p.emit(w.frame.TCP(link(near, to), n, s, nil))
-	if to.Mood == Answers && !r.FIN || to.Mood == Refuses {
+	p.emit(w.frame.TCP(link(near, to), n, s, zeros[:r.Size]))
+	if to.Mood == Answers && !r.FIN && !r.ACK || to.Mood == Refuses {
 		p.After(to.Delay, func(p *Proc) { d.answerRaw(p, to, r) })
 	}
+}
+
+// SendIP sends a datagram of any protocol past d's kernel; nothing answers.
+func (d *Device) SendIP(p *Proc, to End, proto uint8, body []byte) {
+	if d.Reach(p, to.Addr) {
+		near := d.Near(to.Addr.Is6())
+		p.emit(p.World.frame.IP(link(near, to), d.net(near, to), proto, body))
+	}
+}
+
+// Forge sends a SYN from an address that is not d's; answers go elsewhere.
+func (d *Device) Forge(p *Proc, source netip.Addr, to End, r Raw) {
+	if !d.Reach(p, to.Addr) {
+		return
+	}
+	near := d.Near(false)
+	n := frame.Net{Src: source, Dst: to.Addr, TTL: near.TTL, ID: uint16(p.Uint32()), MayFrag: true}
+	s := frame.Segment{SrcPort: r.Source, DstPort: r.Port, Seq: r.Seq, Flags: frame.SYN, Window: r.Window}
+	p.emit(p.World.frame.TCP(link(near, to), n, s, nil))
 }
 
 // Backscatter is from's answer to a SYN that d never sent: somebody forges d's
