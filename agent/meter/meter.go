@@ -29,9 +29,12 @@ const DefaultInterval = 500 * time.Millisecond
 // DefaultDevices is the device table's size.
 const DefaultDevices = 256
 
-// idle is how long a device may send and receive nothing before its place is
-// given to another.
-const idle = 10 * time.Second
+// How long a device may send and receive nothing before it is forgotten, and before
+// its place is given to another when there is none left.
+const (
+	idle     = 10 * time.Minute
+	idleFull = 10 * time.Second
+)
 
 // Config configures a Meter. Home and Tell are required.
 type Config struct {
@@ -121,11 +124,14 @@ func (m *Meter) sender(p *packet.Packet) *entry {
 // tell tells what each device did in the interval that has ended, in the order in
 // which they were first seen, and forgets those that were idle.
 func (m *Meter) tell() {
-	stale := false
+	stale, life := false, idle
+	if len(m.entries) == cap(m.entries) {
+		life = idleFull
+	}
 	for i := range m.entries {
 		e := &m.entries[i]
 		if !e.active {
-			stale = stale || m.end.Sub(e.used) >= idle
+			stale = stale || m.end.Sub(e.used) >= life
 			continue
 		}
 		e.used = m.end
@@ -135,17 +141,17 @@ func (m *Meter) tell() {
 		m.cfg.Tell(&m.traffic)
 	}
 	if stale {
-		m.forget()
+		m.forget(life)
 	}
 	m.homes.forget()
 }
 
 // forget drops the idle entries.
-func (m *Meter) forget() {
+func (m *Meter) forget(life time.Duration) {
 	kept := m.entries[:0]
 	m.index.clear()
 	for _, e := range m.entries {
-		if m.end.Sub(e.used) < idle {
+		if m.end.Sub(e.used) < life {
 			m.index.add(e.mac, len(kept))
 			kept = append(kept, e)
 		}

@@ -183,10 +183,10 @@ func (u *usual) learn(t *cordon.Traffic) {
 	u.in += float64(weight * (rate(t.In[cordon.SortUDP].Packets, t.Span) - u.in))
 }
 
-// conversed reports whether the device was in a conversation of about that rate
-// until now, and was answered.
-func (u *usual) conversed(now float64) bool {
-	return u.out > 0 && now <= 4*u.out && u.in >= returns*u.out
+// fellSilent reports whether the device was in a conversation of about that rate
+// until now, and next to nothing comes in any more.
+func (u *usual) fellSilent(out, in float64) bool {
+	return u.out > 0 && out <= 4*u.out && u.in >= returnsOne*u.out && in < u.in/4
 }
 
 func rate(packets uint64, span time.Duration) float64 { return float64(packets) / span.Seconds() }

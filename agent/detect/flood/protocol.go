@@ -55,7 +55,7 @@ func pulseRate(n int) float64 { return float64(n) / beatEvery.Seconds() }
 type torture struct {
 	questions pulse
 	labels    [4]uint64 // bits of the names that were asked for in this window
-	letters   int       // questions that were no reversed address
+	words     int       // questions that were no reversed address
 	answered  int       // with what was asked for
 }
 
@@ -88,12 +88,12 @@ func (d *Detector) asked(o *cordon.Observation, now cordon.Time) {
 			d.follow(s, &sign{vector: &tortureVector, device: o.Device, at: q.questions.begin, span: beatEvery, rate: pulseRate(n), limit: d.cfg.DNS,
 				target: cordon.Target{Proto: packet.ProtoUDP, Ports: []uint16{53}}, where: "one domain", sample: domain})
 		}
-		q.labels, q.letters, q.answered = [4]uint64{}, 0, 0
+		q.labels, q.words, q.answered = [4]uint64{}, 0, 0
 	}
 	h := hash(label) * 0x9e3779b97f4a7c15
 	q.labels[h>>62] |= 1 << (h >> 56 & 63)
-	if bytes.ContainsFunc(label, func(r rune) bool { return r >= 'a' && r <= 'z' }) {
-		q.letters++
+	if isWord(label) {
+		q.words++
 	}
 }
 
@@ -112,7 +112,14 @@ func (q *torture) made(n int) bool {
 		unset -= bits.OnesCount64(w)
 	}
 	different := -256 * math.Log(float64(max(unset, 1))/256)
-	return different >= made*min(float64(n), 1000) && float64(q.letters) >= made*float64(n) && float64(q.answered) < answered*float64(n)
+	return different >= made*min(float64(n), 1000) && float64(q.words) >= made*float64(n) && float64(q.answered) < answered*float64(n)
+}
+
+// isWord reports whether a name begins with something made up, and not with a piece
+// of a reversed address.
+func isWord(label []byte) bool {
+	first, _, _ := bytes.Cut(label, []byte{'.'})
+	return len(first) > 2 && bytes.ContainsFunc(first, func(r rune) bool { return r >= 'a' && r <= 'z' })
 }
 
 // split cuts a name into its registered domain and the rest. Registries that give
@@ -153,7 +160,7 @@ func (d *Detector) Flow(ev cordon.FlowEvent, f *cordon.Flow, now cordon.Time) {
 	switch {
 	case f.Direction == cordon.Outbound && f.Proto == packet.ProtoTCP && cordon.WebPort(f.PeerPort) && f.Device.Class == cordon.IoT:
 		d.visited(f, now)
-	case f.Direction == cordon.Inbound && f.Proto == packet.ProtoUDP:
+	case f.Direction != cordon.Lateral && f.Proto == packet.ProtoUDP:
 		d.exposed(f, now)
 	}
 }

@@ -32,7 +32,8 @@ type exposure struct {
 	rate  float64 // of those in the last window
 }
 
-// exposed notes a large answer to a stranger's small question.
+// exposed notes a large answer to a stranger's small question. Who asked whom does
+// not matter: a question that seems to come from port 80 looks like an answer.
 func (d *Detector) exposed(f *cordon.Flow, now cordon.Time) {
 	if !slices.Contains(reflectors, f.LocalPort) || f.Out.Bytes < amplification*f.In.Bytes {
 		return

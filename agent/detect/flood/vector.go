@@ -158,7 +158,7 @@ func (d *Detector) udp(s *state, t *cordon.Traffic) (sign, bool) {
 	}
 	g, bad := d.one(s, t, cordon.SortUDP, s.in(t, cordon.SortUDP), d.cfg.UDP, most, d.left(s, t, cordon.DoSUDP, leaveUDP.Packets))
 	if bad {
-		g.turned = s.usual.conversed(g.rate)
+		g.turned = s.usual.fellSilent(g.rate, rate(t.In[cordon.SortUDP].Packets, t.Span))
 		g.aim(packet.ProtoUDP, top, false)
 	}
 	return g, bad
