@@ -19,6 +19,8 @@ var ErrLost = errors.New("no answer from the kernel")
 // gaps.
 var ErrInterrupted = errors.New("listing interrupted")
 
+var errClosed = errors.New("the netfilter socket is closed")
+
 // wait is how long an answer may take. The kernel answers before the call that
 // asks has returned, so this only bounds what must not happen.
 const wait = 5 * time.Second
@@ -92,6 +94,9 @@ func (s *Socket) Commit(subsystem uint8, messages *Batch) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.open {
+		return errClosed
+	}
 	messages.finish()
 	flags := binary.NativeEndian.Uint16(messages.b[messages.last+6:])
 	binary.NativeEndian.PutUint16(messages.b[messages.last+6:], flags|Ack)
@@ -141,6 +146,9 @@ func (s *Socket) answer(first, last uint32) error {
 func (s *Socket) Request(subsystem, kind uint8, flags uint16, family uint8, fill func(*Batch), each func([]byte) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.open {
+		return errClosed
+	}
 	s.ask.Reset()
 	if flags&Dump == 0 {
 		flags |= Ack

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
 	"cordon/internal/nfnetlink"
@@ -271,4 +273,37 @@ func (t *Table) has(e element) bool {
 		})
 	}, nil)
 	return err == nil
+}
+
+// Count is how much was stopped for a reason.
+type Count struct {
+	Packets, Bytes uint64
+}
+
+// Counts returns what was stopped since the tables were made, by reason: those
+// of docs/enforcement.md.
+func (t *Table) Counts(context.Context) (map[string]Count, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn == nil {
+		return nil, errClosed
+	}
+	counts := make(map[string]Count)
+	for h := range hooks {
+		found, err := t.conn.GetNamedObjects(h.table())
+		if err != nil {
+			return nil, fmt.Errorf("read counters: %w", err)
+		}
+		for _, o := range found {
+			named, ok := o.(*nftables.NamedObj)
+			if !ok {
+				continue
+			}
+			if n, ok := named.Obj.(*expr.Counter); ok {
+				c := counts[named.Name]
+				counts[named.Name] = Count{c.Packets + n.Packets, c.Bytes + n.Bytes}
+			}
+		}
+	}
+	return counts, nil
 }

@@ -112,6 +112,10 @@ func (t *Table) Open(ctx context.Context) (err error) {
 	}
 	defer func() {
 		if err != nil {
+			if t.cutter != nil {
+				t.cutter.close()
+				t.cutter = nil
+			}
 			t.close()
 		}
 	}()
@@ -144,19 +148,21 @@ func roomy(c *netlink.Conn) error {
 }
 
 // Close ends the work and leaves the tables in the kernel, with all that is in
-// force.
+// force. Connections that wait to be cut are cut first.
 func (t *Table) Close() error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.close()
+	c := t.cutter
+	t.cutter = nil
+	err := t.close()
+	t.mu.Unlock()
+	if c != nil {
+		c.close() // without the lock: it calls Config.Done
+	}
+	return err
 }
 
 func (t *Table) close() error {
 	var errs []error
-	if t.cutter != nil {
-		t.cutter.close()
-		t.cutter = nil
-	}
 	if t.conn != nil {
 		errs = append(errs, t.conn.CloseLasting())
 		t.conn = nil
