@@ -87,6 +87,7 @@ func stub(id string) *cordon.Device {
 		d.Addrs = []netip.Addr{a}
 	} else if mac, ok := parseMAC(id); ok {
 		d.MAC, d.HasMAC, d.Randomised = mac, true, mac.Randomised()
+		d.Maker, _ = maker(mac)
 	}
 	return d
 }

@@ -9,6 +9,7 @@ package mend
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,11 +23,11 @@ var clocks = []string{"pool.ntp.org", "time.google.com", "time.apple.com", "time
 
 // Hosts is the list.
 type Hosts struct {
-	makers []maker
+	makers []entry
 	always []string
 }
 
-type maker struct {
+type entry struct {
 	prefix string
 	names  []string
 }
@@ -45,7 +46,7 @@ func New(always ...string) (*Hosts, error) {
 		if !ok || len(fields) == 0 || prefix != strings.ToLower(prefix) {
 			return nil, fmt.Errorf("hosts.txt line %d: want a maker in lower case, two blanks and names", n+1)
 		}
-		h.makers = append(h.makers, maker{prefix, fields})
+		h.makers = append(h.makers, entry{prefix, fields})
 	}
 	return h, nil
 }
@@ -63,6 +64,12 @@ func (h *Hosts) Allows(of string, name []byte) bool {
 		}
 	}
 	return false
+}
+
+// Knows reports whether the list has anything for a maker.
+func (h *Hosts) Knows(maker string) bool {
+	maker = strings.ToLower(maker)
+	return slices.ContainsFunc(h.makers, func(m entry) bool { return strings.HasPrefix(maker, m.prefix) })
 }
 
 // below reports whether name is one of the domains or below one.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"cordon/agent"
 	"cordon/agent/config"
 	"cordon/agent/control"
 	"cordon/internal/cli"
@@ -61,7 +62,7 @@ func (q *question) examine(ctx context.Context, path string) ([]control.Finding,
 	if e := (*control.Error)(nil); errors.As(err, &e) && e.Code == control.CodeNotRunning {
 		found = append(found, control.Finding{Name: "running", State: control.FindingWarn,
 			Text: "The agent is not running; this is what can be seen without it.", Mend: e.Hint})
-		list, err = diagnose(ctx, cfg)
+		list, err = agent.Doctor(ctx, cfg), nil
 	}
 	return append(found, list...), err
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"cordon/agent"
 	"cordon/agent/config"
 	"cordon/internal/cli"
 )
@@ -43,7 +44,7 @@ func runCommand(stderr io.Writer) cli.Command {
 					return &cli.Exit{Status: exitUsage, Err: err}
 				}
 				debug.SetMemoryLimit(cfg.Limits.Heap())
-				err = live(ctx, cfg, newLogger(cfg.Log, stderr))
+				err = agent.Live(ctx, cfg, newLogger(cfg.Log, stderr))
 				if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 					return nil
 				}

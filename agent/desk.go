@@ -1,0 +1,230 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"cordon"
+	"cordon/agent/control"
+	"cordon/agent/incident"
+)
+
+// desk answers what the control socket is asked. Each answer is made on the
+// pipeline's goroutine, so it is of one moment.
+type desk struct{ *live }
+
+// ask makes an answer on the pipeline's goroutine.
+func ask[T any](ctx context.Context, l *live, f func() (T, error)) (v T, err error) {
+	if stopped := l.do(ctx, func() { v, err = f() }); stopped != nil {
+		return v, stopped
+	}
+	return v, err
+}
+
+// Status says how the agent is.
+func (d desk) Status(ctx context.Context) (control.Status, error) {
+	return ask(ctx, d.live, func() (control.Status, error) { return d.status(), nil })
+}
+
+// Devices lists the home's devices.
+func (d desk) Devices(ctx context.Context) ([]control.Device, error) {
+	return ask(ctx, d.live, func() ([]control.Device, error) { return d.devices(), nil })
+}
+
+// Incidents lists the open incidents, newest first, and those that are over if all.
+func (d desk) Incidents(ctx context.Context, all bool) ([]control.Incident, error) {
+	return ask(ctx, d.live, func() ([]control.Incident, error) { return d.incidents(all), nil })
+}
+
+// Why explains all about one device.
+func (d desk) Why(ctx context.Context, device string) (control.Explanation, error) {
+	return ask(ctx, d.live, func() (control.Explanation, error) {
+		v, err := control.Find(d.devices(), device)
+		if err != nil {
+			return control.Explanation{}, err
+		}
+		var of []control.Incident
+		for _, i := range d.incidents(true) {
+			if i.Device == v.ID {
+				of = append(of, i)
+			}
+		}
+		return control.Explain(v, of, d.permissions.of(v.ID, d.p.now, d.p.wall)), nil
+	})
+}
+
+// Allow lets a device reach a place, and ends the blocks that say otherwise.
+func (d desk) Allow(ctx context.Context, r control.AllowRequest) (control.Outcome, error) {
+	return ask(ctx, d.live, func() (out control.Outcome, err error) {
+		var id string
+		if r.Device != "" {
+			v, err := control.Find(d.devices(), r.Device)
+			if err != nil {
+				return out, err
+			}
+			id = v.ID
+		}
+		target, err := control.ParseTarget(r.To)
+		if err != nil {
+			return out, err
+		}
+		p := permission{ID: incident.ID("allow", id, r.To, d.p.now.String()), Device: id, To: r.To, Target: target,
+			Reason: r.Reason, By: r.By, At: d.p.now, Expires: d.p.now.Add(r.For)}
+		if err := d.permissions.add(p, d.p.now); err != nil {
+			return out, err
+		}
+		d.touched()
+		out.Allowed = []control.Allowed{p.shown(d.p.wall)}
+		for _, a := range d.p.enforcer.Active(d.p.now) {
+			if a.Verb != cordon.VerbBlock || !p.covers(stub(a.Entity.Device), &a) {
+				continue
+			}
+			if err := d.end(ctx, &a, &out); err != nil {
+				return out, err
+			}
+		}
+		if len(out.Ended) == 0 {
+			out.Notes = append(out.Notes, "Nothing was blocked there; nothing will be.")
+		}
+		return out, nil
+	})
+}
+
+// Quarantine cuts a device off because a person said so.
+func (d desk) Quarantine(ctx context.Context, r control.QuarantineRequest) (control.Outcome, error) {
+	return ask(ctx, d.live, func() (out control.Outcome, err error) {
+		v, err := control.Find(d.devices(), r.Device)
+		if err != nil {
+			return out, err
+		}
+		device := d.find(v.ID)
+		switch {
+		case device == nil || device.Gateway:
+			return out, &control.Error{Code: control.CodeRefused, Message: "that is the router itself", Hint: "name one of the devices behind it"}
+		case device.Class == cordon.LifeLine:
+			out.Notes = append(out.Notes, "It is an alarm, a telephone or a medical device: see to it that nobody depends on it now.")
+		case device.Relay || device.Class == cordon.Infrastructure:
+			out.Notes = append(out.Notes, "Other devices use it to reach the internet: they are cut off with it.")
+		}
+		reason := r.Reason
+		if reason == "" {
+			reason = "Somebody asked for it."
+		}
+		e := cordon.Entity{Device: v.ID}
+		a := cordon.Action{ID: incident.ID("act", "by-hand", string(cordon.VerbQuarantine), e.String()), Verb: cordon.VerbQuarantine,
+			Mode: cordon.ModeDo, Entity: e, Reason: reason, Purpose: cordon.PurposeSecurity, At: d.p.now, Expires: d.p.now.Add(r.For)}
+		if _, err := d.p.enforcer.Apply(ctx, device, &a); err != nil {
+			return out, fmt.Errorf("quarantine: %w", err)
+		}
+		d.by[a.ID] = r.By
+		d.touched()
+		out.Begun = []control.Action{d.shown(&a)}
+		return out, nil
+	})
+}
+
+// Release ends what is in force against a device, or one action or permission.
+func (d desk) Release(ctx context.Context, r control.ReleaseRequest) (control.Outcome, error) {
+	return ask(ctx, d.live, func() (out control.Outcome, err error) {
+		if p, ok := d.permissions.remove(r.What); ok {
+			d.touched()
+			out.Revoked = []control.Allowed{p.shown(d.p.wall)}
+			return out, nil
+		}
+		active := d.p.enforcer.Active(d.p.now)
+		device := ""
+		if !slices.ContainsFunc(active, func(a cordon.Action) bool { return a.ID == r.What }) {
+			v, err := control.Find(d.devices(), r.What)
+			if err != nil {
+				return out, err
+			}
+			device = v.ID
+		}
+		for _, a := range active {
+			if a.ID != r.What && (a.Entity.Device != device || a.Verb == cordon.VerbNotify) {
+				continue
+			}
+			if err := d.end(ctx, &a, &out); err != nil {
+				return out, err
+			}
+		}
+		if len(out.Ended) == 0 {
+			out.Notes = append(out.Notes, "Nothing was in force.")
+		}
+		return out, nil
+	})
+}
+
+// end ends an action and notes that in the outcome.
+func (d desk) end(ctx context.Context, a *cordon.Action, out *control.Outcome) error {
+	if err := d.p.enforcer.Release(ctx, a.ID); err != nil {
+		return fmt.Errorf("release %s: %w", a.ID, err)
+	}
+	out.Ended = append(out.Ended, d.shown(a))
+	d.log.Info("released", "id", a.ID, "verb", a.Verb)
+	delete(d.by, a.ID)
+	d.touched()
+	return nil
+}
+
+// Doctor says what keeps the agent from its work.
+func (d desk) Doctor(ctx context.Context) ([]control.Finding, error) { return d.examine(ctx), nil }
+
+// devices returns the views of all devices, also of those that were cut off before
+// a restart and have not been heard since.
+func (d desk) devices() []control.Device {
+	open := make(map[string]*cordon.Incident)
+	for _, i := range d.p.incident.Open() {
+		open[i.Device.ID] = i
+	}
+	actions := make(map[string][]control.Action)
+	var silent []*cordon.Device
+	for _, a := range d.p.enforcer.Active(d.p.now) {
+		id := a.Entity.Device
+		if actions[id] == nil && d.find(id) == nil {
+			silent = append(silent, stub(id))
+		}
+		actions[id] = append(actions[id], d.shown(&a))
+	}
+	var all []control.Device
+	for _, dev := range append(d.p.devices.All(), silent...) {
+		v := control.DeviceOf(d.p.wallDevice(dev), d.policyOf(dev), open[dev.ID], actions[dev.ID])
+		v.ByHand = d.byHand[dev.ID] != nil
+		all = append(all, v)
+	}
+	return all
+}
+
+// find returns the device of an ID, nil if the table has none.
+func (d desk) find(id string) *cordon.Device {
+	for _, dev := range d.p.devices.All() {
+		if dev.ID == id {
+			return dev
+		}
+	}
+	return nil
+}
+
+// shown returns the view of an action.
+func (d desk) shown(a *cordon.Action) control.Action {
+	told := *a
+	told.At, told.Expires = d.p.wall(a.At), d.p.wall(a.Expires)
+	return control.ActionOf(&told, d.by[a.ID])
+}
+
+// incidents returns the open incidents, newest first, and those that are over.
+func (d desk) incidents(all bool) []control.Incident {
+	var list []control.Incident
+	for _, i := range d.p.incident.Open() {
+		w := d.p.wallIncident(i)
+		list = append(list, control.IncidentOf(w, true, d.diary.of(w.Device.ID, w.Opened)))
+	}
+	slices.Reverse(list)
+	if all {
+		for _, i := range slices.Backward(d.diary.over) {
+			list = append(list, control.IncidentOf(i, false, d.diary.of(i.Device.ID, i.Opened)))
+		}
+	}
+	return list
+}

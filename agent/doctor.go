@@ -1,0 +1,30 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"cordon/agent/capture/kernel"
+	"cordon/agent/config"
+	"cordon/agent/control"
+	"cordon/agent/doctor"
+	"cordon/agent/network"
+)
+
+// Doctor looks at everything that the agent needs on this router. It works whether
+// or not an agent runs, and changes nothing.
+func Doctor(ctx context.Context, cfg config.Config) []control.Finding {
+	c := doctor.Config{StateDir: cfg.State.Dir, Guard: cfg.DNS.Guard, Built: time.Unix(0, released),
+		EBPF: func(context.Context) error { return kernel.Probe() }}
+	r, err := network.New(network.Config{LAN: cfg.Network.LAN, WAN: cfg.Network.WAN, Spared: cfg.Network.Spared})
+	if err == nil {
+		c.Network, err = r.Read()
+		c.Notes, _ = r.Notes() // what cannot be read is missed, not wrong
+	}
+	c.NetworkErr = err
+	var list []control.Finding
+	for _, f := range doctor.Run(ctx, c) {
+		list = append(list, control.Finding(f))
+	}
+	return list
+}

@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"cordon"
+	"cordon/agent/enforce/nft"
+	"cordon/agent/indicator"
+	"cordon/agent/indicator/feed"
+)
+
+// maxKernelIndicators is how many hostile addresses the kernel itself holds, the
+// budget of design.md for a router. What is beyond is still recognised, by the
+// first packet to it.
+const maxKernelIndicators = 20_000
+
+// openIndicators compiles the file of what is known to be hostile. A file that
+// cannot be read is an error: the operator believes that it protects.
+func (l *live) openIndicators() error {
+	name := l.cfg.Indicators.File
+	if name == "" {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "cordon-indicators-")
+	if err != nil {
+		return fmt.Errorf("index indicators: %w", err)
+	}
+	defer os.RemoveAll(dir) // an open file outlives its name
+	index := filepath.Join(dir, "index")
+	report, err := indicator.Compile(index, indicator.Options{Now: cordon.Time(l.epoch.at(monotonic()))}, name)
+	if err != nil {
+		return err
+	}
+	l.log.Info("indicators", "file", name, "taken", report.Taken, "refused", report.Refusals(), "expired", report.Expired)
+	set, err := indicator.Open(index)
+	if err != nil {
+		return err
+	}
+	l.indicators = set
+	return nil
+}
+
+// hostile gives the kernel the addresses that nothing of the home may reach, so
+// that not even a first packet leaves. The kernel's list is for all devices: where
+// the policy of one says otherwise, the detectors stop each device by itself.
+func (l *live) hostile(ctx context.Context) error {
+	name := l.cfg.Indicators.File
+	if name == "" || l.run.Safe() || !l.protectsAll() {
+		return nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var list []nft.Hostile
+	_, err = feed.Read(f, name, l.p.now, func(i *cordon.Indicator) error {
+		at, ok := i.Endpoint()
+		if ok && mayBlock(i) && len(list) < maxKernelIndicators {
+			list = append(list, nft.Hostile{Addr: at.Addr(), Port: at.Port(), Inbound: i.Role == cordon.RoleScanner,
+				For: min(i.Expires.Sub(l.p.now), maxHostile)})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	refused, err := l.kernel.Indicators(ctx, list, nil)
+	l.log.Info("hostile addresses in the kernel", "count", len(list)-refused, "refused", refused)
+	return err
+}
+
+// protectsAll reports whether every device is to be protected.
+func (l *live) protectsAll() bool {
+	for _, d := range l.byHand {
+		if d.Policy != "" && d.Policy != cordon.PolicyProtect {
+			return false
+		}
+	}
+	return l.cfg.Policy == cordon.PolicyProtect
+}
+
+// mayBlock reports whether an indicator may stop every device of the home by
+// itself: a place that infected devices call or are attacked from, and sure. An
+// address without a port may be shared by many, so it takes more.
+func mayBlock(i *cordon.Indicator) bool {
+	switch {
+	case i.Scope != "" && i.Scope != "all", i.Role == cordon.RoleDGA, i.Role == cordon.RoleOther:
+		return false
+	case i.Type == cordon.IndicatorAddress:
+		return i.Confidence >= sureAddress
+	}
+	return i.Confidence >= cordon.HighConfidence
+}
+
+const (
+	// sureAddress is the confidence from which an address is blocked whatever the port.
+	sureAddress = 90
+	// maxHostile is the longest that an address is blocked without being told again:
+	// addresses change hands (detection.md §A3: a day for an address, three for an
+	// address with a port).
+	maxHostile = 72 * time.Hour
+)

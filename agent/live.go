@@ -1,0 +1,203 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cordon"
+	"cordon/agent/config"
+	"cordon/agent/control"
+	"cordon/agent/detect/known"
+	"cordon/agent/enforce/dns"
+	"cordon/agent/enforce/nft"
+	"cordon/agent/mend"
+	"cordon/agent/network"
+	"cordon/agent/state"
+)
+
+// eyes are a Source on the router's own ports.
+type eyes interface {
+	Source
+	// SetPorts says which ports to watch; what was watched and is not named is left.
+	SetPorts([]cordon.Port) error
+	Close() error
+}
+
+// live is an agent at work on a router. What has no other owner named is owned by
+// the goroutine of loop.
+type live struct {
+	cfg    config.Config
+	log    *slog.Logger
+	ctx    context.Context
+	begun  time.Time
+	epoch  epoch
+	run    state.Run
+	store  *state.Store
+	router *network.Reader
+	seen   control.Part // which eyes look, and why
+
+	source     eyes
+	counter    Counter // source, if it counts by itself
+	kernel     *nft.Table
+	guard      *dns.Guard // nil: switched off
+	indicators known.Indicators
+	hosts      *mend.Hosts
+	p          *pipeline
+	diary      *diary
+
+	network     cordon.Network
+	permissions permissions
+	byHand      map[string]*state.Device
+	by          map[string]string // action → who asked for it
+
+	calls   chan func()
+	stopped chan struct{}                // closed when loop has returned
+	beat    atomic.Int64                 // monotonic time of the last turn of loop
+	view    atomic.Pointer[view]         // for the guard and the page
+	routers atomic.Pointer[[]netip.Addr] // the router's own addresses, for the guard
+
+	changed, dirty bool  // to publish, to save
+	cut            int   // quarantines when it was saved last
+	lost           error // why what was remembered could not be read
+
+	judged, counted, routined, checked, savedAt cordon.Time // when it was last done
+	repaired                                    uint64      // times that the kernel's tables were
+	troubles                                    map[string]uint64
+	complained                                  map[string]cordon.Time
+}
+
+// Live runs the agent on a router until ctx is done: it watches the ports, judges,
+// acts, and answers on the control socket. What it put in force stays in the kernel
+// when it ends.
+func Live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	l, err := newLive(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return l.serve(ctx)
+}
+
+// newLive builds everything, and puts in force again what was. Nothing runs yet.
+func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live, err error) {
+	l = &live{cfg: cfg, log: log, ctx: ctx, begun: time.Now(), calls: make(chan func(), 64), stopped: make(chan struct{}),
+		by: make(map[string]string), byHand: make(map[string]*state.Device),
+		troubles: make(map[string]uint64), complained: make(map[string]cordon.Time)}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	if l.router, err = network.New(network.Config{LAN: cfg.Network.LAN, WAN: cfg.Network.WAN, Spared: cfg.Network.Spared, Log: log}); err != nil {
+		return l, err
+	}
+	if l.hosts, err = mend.New(portalHost(cfg.Page.Portal)...); err != nil {
+		return l, err
+	}
+	saved, err := l.remember()
+	if err != nil {
+		return l, err
+	}
+	if err := l.openKernel(ctx); err != nil {
+		return l, err
+	}
+	if err := l.openEyes(); err != nil {
+		return l, err
+	}
+	if err := l.openIndicators(); err != nil {
+		return l, err
+	}
+	if err := l.build(ctx); err != nil {
+		return l, err
+	}
+	if err := l.openGuard(); err != nil {
+		return l, err
+	}
+	l.restore(ctx, saved)
+	return l, nil
+}
+
+// build makes the pipeline.
+func (l *live) build(ctx context.Context) error {
+	l.diary = &diary{log: l.log}
+	p, err := newPipeline(ctx, Config{
+		Source: l.source, Sink: l.diary, Home: l.cfg.Network.Home, Policy: l.cfg.Policy, Indicators: l.indicators,
+		Enforcer: newHands(l.kernel), PolicyOf: l.policyOf, Told: l.told, Changed: l.touched,
+		Allowed: func(d *cordon.Device, a *cordon.Action) bool { return l.permissions.allow(d, a, l.p.now) },
+	})
+	if err != nil {
+		return err
+	}
+	l.p = p
+	p.now = cordon.Time(p.clock.Advance(l.epoch.at(monotonic())))
+	return nil
+}
+
+// serve runs all goroutines until one fails or ctx is done.
+func (l *live) serve(ctx context.Context) error {
+	server, err := control.NewServer(control.Config{Agent: desk{l}, Path: l.cfg.Control.Socket, Group: l.cfg.Control.Group, Log: l.log})
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { defer close(l.stopped); return l.loop(ctx) })
+	g.Go(func() error { return l.watch(ctx) })
+	g.Go(func() error { return server.Run(ctx) })
+	g.Go(func() error { return l.store.Run(ctx) })
+	g.Go(func() error { return l.servePage(ctx) })
+	g.Go(func() error { return l.runGuard(ctx) })
+	g.Go(func() error {
+		return l.router.Run(ctx, func(n cordon.Network) error {
+			return l.do(ctx, func() { l.setNetwork(ctx, n) })
+		})
+	})
+	l.log.Info("watching", "eyes", l.seen.Name, "why", l.seen.Why, "policy", l.cfg.Policy, "safe", l.run.Safe())
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	if err == nil {
+		l.p.now = cordon.Time(l.epoch.at(monotonic()))
+		l.store.SaveNow(l.state())
+		err = l.store.Stopped()
+	}
+	return err
+}
+
+// close lets go of what was opened. The kernel's tables stay.
+func (l *live) close() {
+	if l.source != nil {
+		l.source.Close()
+	}
+	if l.kernel != nil {
+		l.kernel.Close()
+	}
+	if l.store != nil {
+		l.store.Close()
+	}
+}
+
+// policyOf says how far the router may go with a device.
+func (l *live) policyOf(d *cordon.Device) cordon.Policy {
+	if told := l.byHand[d.ID]; told != nil && told.Policy != "" {
+		return told.Policy
+	}
+	return l.cfg.Policy
+}
+
+// told is what people said about a device.
+func (l *live) told(id string) (name string, class *cordon.Class) {
+	if d := l.byHand[id]; d != nil {
+		return d.Name, d.Class
+	}
+	return "", nil
+}
+
+// examine is what the doctor finds.
+func (l *live) examine(ctx context.Context) []control.Finding { return Doctor(ctx, l.cfg) }

@@ -1,0 +1,118 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"cordon"
+	"cordon/agent/incident"
+	"cordon/agent/state"
+)
+
+// remember opens what survived on flash and takes from it what is needed before
+// anything else: how the last runs ended, and which moment is over for sure. A disk
+// that cannot be used is no reason not to protect.
+func (l *live) remember() (saved state.State, err error) {
+	if l.store, err = state.Open(l.cfg.State.Dir, state.Config{Log: l.log}); err != nil {
+		return saved, err
+	}
+	if saved, l.lost = l.store.Load(); l.lost != nil {
+		l.log.Error("what was remembered is damaged", "err", l.lost)
+	}
+	if l.run, err = l.store.Started(); err != nil {
+		l.log.Warn("the start could not be noted", "err", err)
+	}
+	wall := time.Now().UnixNano()
+	l.epoch = newEpoch(wall, monotonic(), int64(saved.Wall))
+	for i := range saved.Devices {
+		l.byHand[saved.Devices[i].ID] = &saved.Devices[i]
+	}
+	for _, d := range l.cfg.Devices { // the configuration has the last word
+		l.byHand[d.MAC.String()] = &state.Device{ID: d.MAC.String(), Name: d.Name, Class: d.Class, Policy: d.Policy}
+	}
+	return saved, nil
+}
+
+// restore puts in force again what was when the state was saved, for what is left
+// of its time, and what people allowed.
+func (l *live) restore(ctx context.Context, saved state.State) {
+	now, wall := l.p.now, cordon.TimeOf(time.Now())
+	trusted := l.epoch.trusted(int64(wall))
+	for _, d := range l.cfg.Devices {
+		for _, t := range d.Allow {
+			id := d.MAC.String()
+			l.permissions = append(l.permissions, permission{ID: incident.ID("allow", id, t.Name, t.Peer.String()), Device: id,
+				To: place(t), Target: t, Reason: "It is in the configuration.", At: now})
+		}
+	}
+	for _, a := range saved.Allowed {
+		if left := saved.Remaining(a.Expires, a.Left, wall, trusted); left > 0 {
+			l.permissions = append(l.permissions, permission{ID: a.ID, Device: a.Device, To: place(a.Target), Target: a.Target,
+				Reason: a.Reason, By: a.By, At: now, Expires: now.Add(left)})
+		}
+	}
+	for _, a := range saved.Actions {
+		left := saved.Remaining(a.Expires, a.Left, wall, trusted)
+		if left <= 0 {
+			continue
+		}
+		again := a.Action
+		again.At, again.Expires = now, now.Add(left)
+		if _, err := l.p.enforcer.Apply(ctx, stub(again.Entity.Device), &again); err != nil {
+			l.check("put in force again", err)
+			continue
+		}
+		if a.By != "" {
+			l.by[a.ID] = a.By
+		}
+	}
+	l.publish()
+}
+
+// place says a target as a person would name it.
+func place(t cordon.Target) string {
+	if t.Name != "" {
+		return t.Name
+	}
+	return t.Peer.String()
+}
+
+// state is what should survive now.
+func (l *live) state() state.State {
+	s := state.State{Trusted: l.epoch.trusted(time.Now().UnixNano())}
+	now := l.p.now
+	s.Wall = l.p.wall(now)
+	for _, a := range l.p.enforcer.Active(now) {
+		left := a.Expires.Sub(now)
+		a.At, a.Expires = l.p.wall(a.At), l.p.wall(a.Expires)
+		s.Actions = append(s.Actions, state.Action{Action: a, By: l.by[a.ID], Left: left})
+	}
+	for _, p := range l.permissions {
+		if p.Expires != 0 && !p.over(now) {
+			s.Allowed = append(s.Allowed, state.Allowed{ID: p.ID, Device: p.Device, Target: p.Target, Reason: p.Reason, By: p.By,
+				At: l.p.wall(p.At), Expires: l.p.wall(p.Expires), Left: p.Expires.Sub(now)})
+		}
+	}
+	for _, d := range l.byHand {
+		s.Devices = append(s.Devices, *d)
+	}
+	return s
+}
+
+// save hands the state to whoever writes it. A quarantine is written at once: a
+// device must not get out by a power cut.
+func (l *live) save() {
+	s := l.state()
+	cut := 0
+	for _, a := range s.Actions {
+		if a.Verb == cordon.VerbQuarantine && a.Mode == cordon.ModeDo {
+			cut++
+		}
+	}
+	if cut != l.cut {
+		l.cut = cut
+		l.store.SaveNow(s)
+		return
+	}
+	l.store.Save(s)
+}

@@ -1,0 +1,173 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"cordon"
+	"cordon/agent/enforce/nft"
+)
+
+// doingTables names trouble with the kernel's tables.
+const doingTables = "keep the kernel's tables"
+
+// kernelCheckEvery is how often the kernel's tables are compared with what they
+// should be. Another program may have flushed them.
+const kernelCheckEvery = 30 * time.Second
+
+// saveEvery is how often the state is saved when nothing new happened: what is in
+// force may have been renewed.
+const saveEvery = 10 * time.Minute
+
+// routine does what is looked after each second. It runs on the pipeline's goroutine.
+func (l *live) routine(now cordon.Time) {
+	if l.guard != nil {
+		l.guard.Beat()
+	}
+	l.correct()
+	if now.Sub(l.checked) >= kernelCheckEvery {
+		l.checked = now
+		drift, err := l.kernel.Check(l.ctx)
+		l.check(doingTables, err)
+		if len(drift.Found) > 0 {
+			l.log.Warn("somebody changed the kernel's tables", "found", drift.Found, "repaired", drift.Repaired)
+			l.repaired++
+		}
+	}
+	l.changed = true // what ended meanwhile is not in force any more
+	if l.dirty || now.Sub(l.savedAt) >= saveEvery {
+		l.dirty, l.savedAt = false, now
+		l.save()
+	}
+}
+
+// correct follows the wall clock when it is set.
+func (l *live) correct() {
+	wall := time.Now().UnixNano()
+	by, changed := l.epoch.correction(wall, monotonic(), l.p.clock.Correction())
+	if !changed {
+		return
+	}
+	l.p.clock.Correct(by)
+	l.log.Info("clock set", "by", time.Duration(by).Round(time.Second))
+	l.dirty = true
+}
+
+// check logs an error, once for each sort of trouble and minute, and counts it.
+func (l *live) check(doing string, err error) {
+	if err == nil {
+		return
+	}
+	l.troubles[doing]++
+	if now := l.p.now; now.Sub(l.complained[doing]) >= time.Minute || l.troubles[doing] == 1 {
+		l.complained[doing] = now
+		l.log.Warn("trouble", "doing", doing, "times", l.troubles[doing], "err", err,
+			"unknown", errors.Is(err, cordon.ErrUnknown))
+	}
+}
+
+// touched says that something changed that other goroutines and the flash should
+// know of.
+func (l *live) touched() { l.changed, l.dirty = true, true }
+
+// publish gives the other goroutines a new view.
+func (l *live) publish() {
+	devices := l.p.devices.All()
+	inForce := l.p.enforcer.Active(l.p.now)
+	for i := range inForce {
+		inForce[i].At, inForce[i].Expires = l.p.wall(inForce[i].At), l.p.wall(inForce[i].Expires)
+	}
+	l.view.Store(newView(devices, inForce, l.policyOf))
+	l.check(doingTables, l.kernel.Shield(l.ctx, l.shielded(devices)))
+}
+
+// shielded lists the devices that cannot be mended by their owners: nobody from the
+// internet may knock at the ports that malware probes. What is opened on purpose is
+// mostly a web page, so those ports stay.
+func (l *live) shielded(devices []*cordon.Device) (list []nft.Shielded) {
+	for _, d := range devices {
+		if d.Gateway || d.Class != cordon.IoT && d.Class != cordon.Unknown || l.policyOf(d) != cordon.PolicyProtect {
+			continue
+		}
+		for _, a := range d.Addrs {
+			if !a.IsLinkLocalUnicast() {
+				list = append(list, nft.Shielded{Addr: a, Open: webPorts})
+			}
+		}
+	}
+	return list
+}
+
+// webPorts are the ports of web pages.
+var webPorts = func() (ports []uint16) {
+	for _, c := range cordon.PortClasses() {
+		if c.Web {
+			ports = append(ports, c.Ports...)
+		}
+	}
+	return ports
+}()
+
+// setNetwork tells every stage what the router connects now.
+func (l *live) setNetwork(ctx context.Context, n cordon.Network) {
+	now := cordon.Time(l.epoch.at(monotonic()))
+	l.network = n
+	l.routers.Store(&n.Addrs)
+	l.p.devices.SetNetwork(n, now)
+	l.check("watch the ports", l.watchPorts(n))
+	l.check(doingTables, l.kernel.SetNetwork(ctx, n))
+	if l.guard != nil {
+		l.guard.SetNetwork(&n)
+	}
+	l.log.Info("network", "lan", portNames(n.LAN), "wan", portNames(n.WAN), "home", n.Home)
+	l.touched()
+}
+
+func portNames(ports []cordon.Port) []string {
+	names := make([]string, len(ports))
+	for i, p := range ports {
+		names[i] = p.Name
+	}
+	return names
+}
+
+// The watchdog's limits.
+const (
+	// hungAfter is how long the pipeline may take for one thing. A full flow table
+	// takes milliseconds, a netlink time-out five seconds.
+	hungAfter    = 15 * time.Second
+	watchedEvery = time.Second
+)
+
+// errHung and errMemory are why the watchdog ends the process; what started it
+// starts it again, and the kernel's tables stay meanwhile.
+var (
+	errHung   = errors.New("the pipeline hangs")
+	errMemory = errors.New("the process takes too much memory")
+)
+
+// watch ends the agent when the pipeline hangs or the process grows beyond bounds.
+// Twice the memory that it should keep below is beyond: on the way there, what the
+// collector can give back is given back.
+func (l *live) watch(ctx context.Context) error {
+	tick := time.NewTicker(watchedEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if beat := l.beat.Load(); beat != 0 && time.Duration(monotonic()-beat) > hungAfter {
+			return errHung
+		}
+		switch rss := residentBytes(); {
+		case rss > 2*l.cfg.Limits.Memory:
+			return errMemory
+		case rss > l.cfg.Limits.Memory:
+			debug.FreeOSMemory()
+		}
+	}
+}

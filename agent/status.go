@@ -1,0 +1,127 @@
+package agent
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"cordon"
+	"cordon/agent/control"
+)
+
+// status says how the agent is.
+func (d desk) status() control.Status {
+	now := d.p.now
+	s := control.Status{
+		Version: version(), Mode: "normal", Policy: d.cfg.Policy, Started: cordon.TimeOf(d.begun),
+		Uptime: time.Since(d.begun).Round(time.Second), ClockTrusted: d.epoch.trusted(time.Now().UnixNano()),
+		InForce: make(map[cordon.Verb]int), Eyes: d.seen, Guard: d.guardPart(), Hands: d.hands(), Flash: d.flash(),
+		Blind: []control.Shortcoming{}, Memory: memory(d.cfg.Limits.Memory), Counters: d.counters(),
+	}
+	if d.run.Safe() {
+		s.Mode, s.Why = "safe", fmt.Sprintf("it ended badly %d times in a row: nothing is judged, what is in force stays until its end", d.run.Crashes)
+	}
+	for _, i := range d.p.incident.Open() {
+		if i.Level >= cordon.Notify {
+			s.Incidents++
+		}
+	}
+	for _, a := range d.p.enforcer.Active(now) {
+		if a.Mode == cordon.ModeDo && a.Verb != cordon.VerbNotify {
+			s.InForce[a.Verb]++
+		}
+	}
+	for _, p := range d.permissions {
+		if !p.over(now) {
+			s.Allowed++
+		}
+	}
+	for _, v := range d.devices() {
+		if !v.Router {
+			count(&s.Devices, v.State)
+		}
+	}
+	for _, p := range d.network.LAN {
+		s.Blind = append(s.Blind, lacks(p.Name, "blind", p.Blind)...)
+		s.Blind = append(s.Blind, lacks(p.Name, "cannot isolate", p.CannotIsolate)...)
+	}
+	return s
+}
+
+func count(c *control.DeviceCount, s control.State) {
+	c.Known++
+	switch s {
+	case control.StateWatched:
+		c.Watched++
+	case control.StateLimited:
+		c.Limited++
+	case control.StateBlocked:
+		c.Blocked++
+	case control.StateQuarantined:
+		c.Quarantined++
+	}
+}
+
+func lacks(port, lack string, list []cordon.Shortcoming) (views []control.Shortcoming) {
+	for _, s := range list {
+		views = append(views, control.Shortcoming{Port: port, Lack: lack, Name: s.Name, Text: s.Text, Mend: s.Mend})
+	}
+	return views
+}
+
+// hands says how what is in force gets there.
+func (l *live) hands() control.Part {
+	p := control.Part{Name: "nft", State: control.PartOK}
+	switch n := l.troubles[doingTables] + l.p.summary.Failed; {
+	case len(l.network.LAN) == 0:
+		p.State, p.Why = control.PartFailed, "no port of the home's side was found"
+	case n > 0:
+		p.State, p.Why = control.PartDegraded, fmt.Sprintf("%d changes could not be made; the log says which", n)
+	}
+	return p
+}
+
+// flash says how what must survive is kept.
+func (l *live) flash() control.Part {
+	p, s := control.Part{State: control.PartOK}, l.store.Stats()
+	switch {
+	case s.Error != "":
+		p.State, p.Why = control.PartFailed, s.Error
+	case l.lost != nil:
+		p.State, p.Why = control.PartDegraded, "at the start: "+l.lost.Error()
+	case s.Deferred:
+		p.State, p.Why = control.PartDegraded, "it waits: today's budget of writing is used up"
+	}
+	return p
+}
+
+// counters are what a person looks at when something seems wrong.
+func (l *live) counters() map[string]uint64 {
+	s, flows := &l.p.summary, l.p.flows.Stats()
+	c := map[string]uint64{
+		"frames": s.Frames, "bytes": s.Bytes, "unreadable": s.Unreadable, "actions_failed": s.Failed,
+		"flows_opened": flows.Opened, "flows_evicted": flows.Evicted, "packets_unowned": flows.Unowned,
+		"packets_unsought": flows.Unsought, "devices_evicted": l.p.devices.Evicted(), "tables_repaired": l.repaired,
+	}
+	for kind, n := range s.Detections {
+		c["detected."+string(kind)] = n
+	}
+	for doing, n := range l.troubles {
+		c["trouble."+doing] = n
+	}
+	return c
+}
+
+func memory(limit int64) control.Memory {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return control.Memory{Resident: residentBytes(), Heap: int64(m.HeapAlloc), Limit: limit}
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
+}
