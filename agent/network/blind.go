@@ -150,28 +150,37 @@ func (f *facts) isolated(p *cordon.Port) bool { return f.sys(p.Name, "brport/iso
 
 // radio finds an access point that lets its stations talk to each other.
 func (f *facts) radio(p *cordon.Port) *cordon.Shortcoming {
-	if !f.wireless(p.Name) || f.apIsolated(p.Name) {
+	if !f.wireless(p.Name) {
 		return nil
 	}
-	return &cordon.Shortcoming{Name: WiFiNeighbours,
+	s := &cordon.Shortcoming{Name: WiFiNeighbours,
 		Text: "Devices on this Wi-Fi network talk to each other inside the radio, unseen, and cannot be kept apart there.",
 		Mend: "Switch client isolation on for this Wi-Fi network: on OpenWrt `option isolate '1'` of its wifi-iface, elsewhere `ap_isolate=1` in hostapd's configuration."}
+	switch isolated, known := f.apIsolated(p.Name); {
+	case isolated:
+		return nil
+	case !known: // an unprivileged agent may not read it
+		s.Text = "It cannot be seen whether this Wi-Fi network keeps its devices apart; if it does not, they talk to each other inside the radio, unseen."
+		s.Mend += " Let the agent's user read that configuration."
+	}
+	return s
 }
 
 // hostapdFiles are where access points keep what they run with.
 var hostapdFiles = []string{"var/run/hostapd-*.conf", "run/hostapd-*.conf", "tmp/run/hostapd-*.conf",
 	"etc/hostapd/*.conf", "etc/hostapd.conf"}
 
-// apIsolated reports whether hostapd keeps the stations of an interface apart.
-func (f *facts) apIsolated(port string) bool {
+// apIsolated reports whether hostapd keeps the stations of an interface apart, and
+// whether that is known.
+func (f *facts) apIsolated(port string) (isolated, known bool) {
 	for _, pattern := range hostapdFiles {
 		for _, text := range files(f.root, pattern) {
 			if isolate, found := parseHostapd(text)[port]; found {
-				return isolate
+				return isolate, true
 			}
 		}
 	}
-	return false
+	return false, false
 }
 
 // parseHostapd returns for each interface of a hostapd configuration whether it

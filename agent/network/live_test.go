@@ -240,6 +240,34 @@ func TestBridgeNetfilter(t *testing.T) {
 	}
 }
 
+// TestFlowtable reads a flowtable of the real kernel, where there are some.
+func TestFlowtable(t *testing.T) {
+	home := netns.NewHome(t, netns.HomeConfig{Devices: 1})
+	if out, err := home.Router.Run("nft", "add table inet fw4; add flowtable inet fw4 ft { hook ingress priority 0; devices = { lan1, wan }; }"); err != nil {
+		t.Skipf("this kernel has no flowtables: %s", out)
+	}
+	r, err := network.New(network.Config{Root: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := home.Router.Do(func() error {
+		n, err := r.Read()
+		if err != nil {
+			return err
+		}
+		if len(n.LAN) != 1 || len(n.LAN[0].Blind) != 0 {
+			t.Errorf("a software flowtable blinds: %+v", n.LAN)
+		}
+		notes, err := r.Notes()
+		if len(notes) != 1 || notes[0].Name != network.SoftwareOffload || !strings.Contains(notes[0].Text, "fw4 ft") {
+			t.Errorf("notes %+v", notes)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // BenchmarkRead measures one reading of a small home.
 func BenchmarkRead(b *testing.B) {
 	home := netns.NewHome(b, netns.HomeConfig{Devices: 4})

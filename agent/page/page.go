@@ -31,8 +31,10 @@ type Config struct {
 	// PortalURL is where the customer lets devices out, http or https; empty: it is
 	// only spoken of.
 	PortalURL string
-	Support   string         // how to reach a person, in words or a number; may be empty
-	Languages []string       // offered, the first is the default; empty: all, English first
+	Support   string // how to reach a person, in words or a number; may be empty
+	// Languages are those offered (RFC 5646), the first is the default. One that the
+	// page is not translated to is left out. None: all, English first.
+	Languages []string
 	Location  *time.Location // of the times shown; nil: local
 }
 
@@ -65,14 +67,15 @@ func New(cfg Config) (*Page, error) {
 			return nil, fmt.Errorf("portal address %q: want http or https", cfg.PortalURL)
 		}
 	}
-	p := &Page{cfg: cfg, languages: cfg.Languages}
+	p := &Page{cfg: cfg}
+	for _, tag := range cfg.Languages {
+		primary, _, _ := strings.Cut(strings.ToLower(tag), "-")
+		if _, ok := catalogues[primary]; ok && !slices.Contains(p.languages, primary) {
+			p.languages = append(p.languages, primary)
+		}
+	}
 	if len(p.languages) == 0 {
 		p.languages = []string{"en", "de", "es"}
-	}
-	for _, l := range p.languages {
-		if _, ok := catalogues[l]; !ok {
-			return nil, fmt.Errorf("language %q: want en, de or es", l)
-		}
 	}
 	if p.cfg.Location == nil {
 		p.cfg.Location = time.Local

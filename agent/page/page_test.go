@@ -235,11 +235,22 @@ func TestChosen(t *testing.T) {
 	}
 }
 
+// TestLanguages shows which languages a page is offered in.
+func TestLanguages(t *testing.T) {
+	for _, c := range []struct{ configured, accept, want string }{
+		{"", "es", "es"}, {"", "fr", "en"}, {"de-AT fr de", "es", "de"}, {"fr", "de", "de"}, {"es en", "fr", "es"},
+	} {
+		p := newPage(t, camera, func(cfg *page.Config) { cfg.Languages = strings.Fields(c.configured) })
+		if got := get(p, "GET", "/", "Accept-Language", c.accept).Header.Get("Content-Language"); got != c.want {
+			t.Errorf("configured %q, asked for %q: %q, want %q", c.configured, c.accept, got, c.want)
+		}
+	}
+}
+
 // TestNew refuses what cannot be shown.
 func TestNew(t *testing.T) {
 	lookup := func(netip.AddrPort) (page.Notice, bool) { return page.Notice{}, false }
-	for _, cfg := range []page.Config{{}, {Lookup: lookup, PortalURL: "javascript:alert(1)"}, {Lookup: lookup, PortalURL: "my.example.net"},
-		{Lookup: lookup, Languages: []string{"fr"}}} {
+	for _, cfg := range []page.Config{{}, {Lookup: lookup, PortalURL: "javascript:alert(1)"}, {Lookup: lookup, PortalURL: "my.example.net"}} {
 		if _, err := page.New(cfg); err == nil {
 			t.Errorf("%+v: taken", cfg)
 		}
