@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -97,10 +99,11 @@ func TestAsk(t *testing.T) {
 	if list, err := c.Doctor(ctx); err != nil || len(list) != 1 {
 		t.Errorf("doctor: %v, %v", list, err)
 	}
-	me := "root"
-	if os.Geteuid() != 0 {
-		me = os.Getenv("USER")
+	u, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
 	}
+	me := u.Username
 	want := []any{"status", "devices", "incidents true", "incidents false", "why Kitchen ca",
 		control.AllowRequest{Device: "kitchen", To: "update.example:443", For: control.DefaultLife, Reason: "firmware", By: me},
 		control.QuarantineRequest{Device: "kitchen", For: time.Hour, By: me},
@@ -250,6 +253,46 @@ func TestGroup(t *testing.T) {
 	}
 	if gid := info.Sys().(*syscall.Stat_t).Gid; gid != 4711 {
 		t.Errorf("group %d", gid)
+	}
+}
+
+// TestAdmitted lets users of several kinds knock: this test again, as another user.
+func TestAdmitted(t *testing.T) {
+	if path := os.Getenv("CORDON_TEST_SOCKET"); path != "" {
+		_, err := control.NewClient(path).Status(context.Background())
+		fmt.Println("status:", err == nil, code(err))
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir, err := os.MkdirTemp("", "cordon-control-") // t.TempDir is for its owner only
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program := filepath.Join(dir, "test")
+	binary, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := listenOn(t, control.Config{Agent: &fake{}, Path: filepath.Join(dir, "agent.sock"), Group: "4711"})
+	for _, c := range []struct {
+		gid  uint32
+		want string
+	}{{65534, "status: false forbidden"}, {4711, "status: true"}} {
+		cmd := exec.Command(program, "-test.run=^TestAdmitted$", "-test.v")
+		cmd.Dir, cmd.Env = "/", append(os.Environ(), "CORDON_TEST_SOCKET="+path)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: c.gid}}
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("group %d: %v, %s; want %q", c.gid, err, out, c.want)
+		}
 	}
 }
 
