@@ -1,7 +1,6 @@
 package meter
 
 import (
-	"encoding/binary"
 	"math"
 	"math/bits"
 	"net/netip"
@@ -12,7 +11,7 @@ import (
 
 // entry is what one device did in the interval at hand, about 550 bytes.
 type entry struct {
-	mac    packet.MAC
+	mac    uint64
 	active bool    // something was counted in this interval
 	own    [2]bool // it has sent from an address of the home, by family
 	used   cordon.Time
@@ -37,7 +36,7 @@ const (
 )
 
 func family(p *packet.Packet) int {
-	if p.Any(packet.HasIPv6) {
+	if p.Layers&packet.HasIPv6 != 0 {
 		return six
 	}
 	return four
@@ -47,7 +46,7 @@ func family(p *packet.Packet) int {
 func sort(p *packet.Packet) cordon.Sort {
 	switch p.Proto {
 	case packet.ProtoTCP:
-		if p.TCPFlags&packet.SYN != 0 && p.Any(packet.HasTCP) {
+		if p.TCPFlags&packet.SYN != 0 && p.Layers&packet.HasTCP != 0 {
 			return cordon.SortSYN
 		}
 		return cordon.SortTCP
@@ -61,35 +60,30 @@ func sort(p *packet.Packet) cordon.Sort {
 	return cordon.SortOther
 }
 
-// sent counts a packet towards the internet.
-func (e *entry) sent(p *packet.Packet) {
+// sent counts a packet towards an address of the internet.
+func (e *entry) sent(p *packet.Packet, to address, hash uint64) {
 	e.active, e.own[family(p)] = true, true
 	s := sort(p)
 	add(&e.count[out][s], p)
-	a := p.Dst.As16()
-	hi, lo := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
-	e.dests.add(mix(hi, lo))
+	e.dests.add(hash)
 	port := uint16(0)
-	if p.Any(packet.HasTCP | packet.HasUDP) {
+	if p.Layers&(packet.HasTCP|packet.HasUDP) != 0 {
 		port = p.DstPort
-		e.ports.add(mix(uint64(port), 0))
+		e.ports.add(uint64(port) * spread)
 	}
-	e.top[s].vote(network(p, hi, lo), p.Dst, port)
+	e.top[s].vote(network(p, to), p.Dst, to, port)
 }
 
-// received counts a packet from the internet. A reset answers nothing.
-func (e *entry) received(p *packet.Packet) {
-	if p.Any(packet.HasTCP) && p.TCPFlags&packet.RST != 0 {
+// received counts a packet from an address of the internet. A reset answers nothing.
+func (e *entry) received(p *packet.Packet, from address) {
+	if p.Layers&packet.HasTCP != 0 && p.TCPFlags&packet.RST != 0 {
 		return
 	}
 	e.active = true
 	s := sort(p)
 	add(&e.count[in][s], p)
-	if t := &e.top[s]; t.votes > 0 {
-		a := p.Src.As16()
-		if network(p, binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])) == t.net {
-			t.back++
-		}
+	if t := &e.top[s]; t.packets > 0 && network(p, from) == t.net {
+		t.back++
 	}
 }
 
@@ -112,7 +106,7 @@ func (e *entry) clear() { *e = entry{mac: e.mac, own: e.own, used: e.used} }
 
 // traffic fills t in.
 func (e *entry) traffic(t *cordon.Traffic) {
-	*t = cordon.Traffic{MAC: cordon.MAC(e.mac), Out: e.count[out], In: e.count[in], Spoofed: e.spoofed,
+	*t = cordon.Traffic{MAC: mac(e.mac), Out: e.count[out], In: e.count[in], Spoofed: e.spoofed,
 		Dests: e.dests.estimate(), Ports: e.ports.estimate(), Heard: true}
 	for s := range e.top {
 		if c := &e.top[s]; 2*c.packets > e.count[out][s].Packets {
@@ -121,12 +115,21 @@ func (e *entry) traffic(t *cordon.Traffic) {
 	}
 }
 
+// mac is the reverse of key.
+func mac(key uint64) (m cordon.MAC) {
+	for i := range m {
+		m[i] = byte(key >> (40 - 8*i))
+	}
+	return m
+}
+
 // candidate finds the network that most packets went to, if there is one: Boyer
 // and Moore's majority vote (MJRTY, 1981). What it counts of the winner leaves out
 // what came before it last took the lead.
 type candidate struct {
-	net     uint64 // see network
-	addr    netip.Addr
+	net     uint64     // see network
+	addr    netip.Addr // the first of it
+	first   address    // as well
 	votes   uint32
 	port    uint16
 	addrs   bool // there were several
@@ -135,15 +138,15 @@ type candidate struct {
 	back    uint64
 }
 
-func (c *candidate) vote(net uint64, addr netip.Addr, port uint16) {
+func (c *candidate) vote(net uint64, addr netip.Addr, a address, port uint16) {
 	switch {
 	case c.net == net && c.packets > 0:
 		c.votes++
 		c.packets++
-		c.addrs = c.addrs || c.addr != addr
+		c.addrs = c.addrs || c.first != a
 		c.ports = c.ports || c.port != port
 	case c.votes == 0:
-		*c = candidate{net: net, addr: addr, port: port, votes: 1, packets: 1}
+		*c = candidate{net: net, addr: addr, first: a, port: port, votes: 1, packets: 1}
 	default:
 		c.votes--
 	}
@@ -168,19 +171,12 @@ func (c *candidate) top() cordon.Top {
 	return t
 }
 
-// network is a number for the /24 or the /48 of an address whose sixteen bytes are
-// hi and lo.
-func network(p *packet.Packet, hi, lo uint64) uint64 {
-	if p.Any(packet.HasIPv6) {
-		return hi >> 16
+// network is a number for the /24 or the /48 of an address.
+func network(p *packet.Packet, a address) uint64 {
+	if p.Layers&packet.HasIPv6 != 0 {
+		return a.hi >> 16
 	}
-	return 1<<63 | lo>>8&(1<<24-1)
-}
-
-// mix spreads two words over one (the multiplication of wyhash).
-func mix(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a^0xa0761d6478bd642f, b^0xe7037ed1a0b428db)
-	return hi ^ lo
+	return 1<<63 | a.lo>>8&(1<<24-1)
 }
 
 // distinct estimates how many different things it was shown, by how many of its
@@ -191,7 +187,6 @@ type distinct [4]uint64
 const distinctBits = 256
 
 func (d *distinct) add(hash uint64) {
-	hash *= 0x9e3779b97f4a7c15
 	d[hash>>62] |= 1 << (hash >> 56 & 63)
 }
 

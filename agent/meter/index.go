@@ -10,6 +10,15 @@ import (
 // maxDevices bounds the table of devices; the index numbers its places in 16 bits.
 const maxDevices = 4096
 
+// spread is 2⁶⁴ over the golden ratio: multiplied by it, keys that differ a little
+// differ in their upper bits (Fibonacci hashing).
+const spread = 0x9e3779b97f4a7c15
+
+// key is a MAC as a number.
+func key(mac *packet.MAC) uint64 {
+	return uint64(binary.BigEndian.Uint16(mac[:2]))<<32 | uint64(binary.BigEndian.Uint32(mac[2:]))
+}
+
 // index finds an entry by its MAC: open addressing, at most half full.
 type index struct {
 	places []uint16 // 1 + the entry's number, 0: free
@@ -24,33 +33,41 @@ func newIndex(devices int) index {
 	return index{make([]uint16, size), shift}
 }
 
-func (x *index) place(mac packet.MAC) int {
-	key := uint64(binary.BigEndian.Uint32(mac[2:])) | uint64(mac[0])<<40 | uint64(mac[1])<<32
-	return int(key * 0x9e3779b97f4a7c15 >> x.shift)
-}
-
-// find returns the number of the entry of a MAC, −1 if there is none.
-func (x *index) find(entries []entry, mac packet.MAC) int {
-	for at := x.place(mac); ; at = (at + 1) & (len(x.places) - 1) {
-		n := x.places[at]
-		if n == 0 {
-			return -1
+// find returns the entry of a MAC, nil if there is none.
+func (x *index) find(entries []entry, mac uint64) *entry {
+	mask := len(x.places) - 1
+	for at := int(mac * spread >> x.shift); ; at++ {
+		n := int(x.places[at&mask]) - 1
+		if n < 0 {
+			return nil
 		}
-		if entries[n-1].mac == mac {
-			return int(n) - 1
+		if e := &entries[n]; e.mac == mac {
+			return e
 		}
 	}
 }
 
-func (x *index) add(mac packet.MAC, number int) {
-	at := x.place(mac)
-	for x.places[at] != 0 {
-		at = (at + 1) & (len(x.places) - 1)
+func (x *index) add(mac uint64, number int) {
+	mask := len(x.places) - 1
+	at := int(mac * spread >> x.shift)
+	for x.places[at&mask] != 0 {
+		at++
 	}
-	x.places[at] = uint16(number) + 1
+	x.places[at&mask] = uint16(number) + 1
 }
 
 func (x *index) clear() { clear(x.places) }
+
+// address is an IP address as two words; an IPv4 one as RFC 4291 §2.5.5.2 maps it.
+type address struct{ hi, lo uint64 }
+
+func addressOf(a netip.Addr) address {
+	b := a.As16()
+	return address{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+// hash has its best bits at the top.
+func (a address) hash() uint64 { return (a.hi*spread ^ a.lo) * spread }
 
 // homes remembers on which side the last few addresses are: asking costs more than
 // all the rest of counting a packet.
@@ -60,15 +77,15 @@ type homes struct {
 }
 
 type side struct {
-	addr netip.Addr
+	address
 	home bool
 }
 
-func (h *homes) home(a netip.Addr) bool {
-	b := a.As16()
-	s := &h.known[mix(binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:]))>>57]
-	if s.addr != a {
-		s.addr, s.home = a, h.ask(a)
+// home reports whether a, of that hash, is on the home's side.
+func (h *homes) home(a netip.Addr, w address, hash uint64) bool {
+	s := &h.known[hash>>57]
+	if s.address != w {
+		s.address, s.home = w, h.ask(a)
 	}
 	return s.home
 }

@@ -86,39 +86,45 @@ func (m *Meter) Advance(now cordon.Time) {
 
 // Packet counts one packet, of whatever direction.
 func (m *Meter) Packet(p *packet.Packet) {
-	if !p.Any(packet.HasIP) || !p.Has(packet.HasMAC) || p.DstMAC[0]&1 != 0 || p.DstMAC == (packet.MAC{}) {
+	if p.Layers&packet.HasIP == 0 || p.Layers&packet.HasMAC == 0 || p.DstMAC[0]&1 != 0 {
 		return
 	}
-	from, to := m.homes.home(p.Src), m.homes.home(p.Dst)
+	to := key(&p.DstMAC)
+	if to == 0 {
+		return // a cooked capture
+	}
+	src, dst := addressOf(p.Src), addressOf(p.Dst)
+	hash := dst.hash()
+	fromHome, toHome := m.homes.home(p.Src, src, src.hash()), m.homes.home(p.Dst, dst, hash)
 	switch {
-	case from && !to:
-		if e := m.sender(p); e != nil {
-			e.sent(p)
+	case fromHome == toHome && fromHome:
+	case fromHome:
+		if e := m.sender(key(&p.SrcMAC)); e != nil {
+			e.sent(p, dst, hash)
 		}
-	case !from && to:
-		if i := m.index.find(m.entries, p.DstMAC); i >= 0 {
-			m.entries[i].received(p)
+	case toHome:
+		if e := m.index.find(m.entries, to); e != nil {
+			e.received(p, src)
 		}
-	case !from && !to:
-		if i := m.index.find(m.entries, p.SrcMAC); i >= 0 {
-			m.entries[i].forged(p)
+	default:
+		if e := m.index.find(m.entries, key(&p.SrcMAC)); e != nil {
+			e.forged(p)
 		}
 	}
 }
 
-// sender returns the entry of the device that sent p, nil if there is no place.
-func (m *Meter) sender(p *packet.Packet) *entry {
-	i := m.index.find(m.entries, p.SrcMAC)
-	if i < 0 {
-		if len(m.entries) == cap(m.entries) {
-			m.missed++
-			return nil
-		}
-		i = len(m.entries)
-		m.entries = append(m.entries, entry{mac: p.SrcMAC, used: m.end})
-		m.index.add(p.SrcMAC, i)
+// sender returns the entry of a device that sends, nil if there is no place.
+func (m *Meter) sender(mac uint64) *entry {
+	if e := m.index.find(m.entries, mac); e != nil {
+		return e
 	}
-	return &m.entries[i]
+	if len(m.entries) == cap(m.entries) {
+		m.missed++
+		return nil
+	}
+	m.entries = append(m.entries, entry{mac: mac, used: m.end})
+	m.index.add(mac, len(m.entries)-1)
+	return &m.entries[len(m.entries)-1]
 }
 
 // tell tells what each device did in the interval that has ended, in the order in
