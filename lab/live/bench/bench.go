@@ -59,6 +59,8 @@ type Config struct {
 type Sample struct {
 	Speed     float64       // packets a second, or megabits a second for TCP
 	Base      float64       // the same of the router alone just before or after; 0: not measured
+	Path      time.Duration // CPU time of a packet from the sender through the router; 0: not measured
+	BasePath  time.Duration // as Base
 	Lost      float64       // of the packets sent, 0 to 1
 	CPU       float64       // cores that the program used
 	PerPacket time.Duration // of the program's CPU
@@ -213,7 +215,7 @@ func (b *bench) measure(ctx context.Context, round, which int) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", load.Name, err)
 		}
-		sample.Base, sample.Peak = base.Speed, memory.most()
+		sample.Base, sample.BasePath, sample.Peak = base.Speed, base.Path, memory.most()
 		b.out.add(which, i, sample)
 	}
 	return nil
@@ -261,6 +263,7 @@ func (b *bench) sample(ctx context.Context, home *netns.Home, program *netns.Pro
 	s := Sample{Speed: passed.speed, RSS: rssOf(program), CPU: used.Seconds() / passed.took.Seconds()}
 	if passed.packets > 0 {
 		s.PerPacket = used / time.Duration(passed.packets)
+		s.Path = passed.path / time.Duration(passed.packets)
 	}
 	if passed.sent > 0 {
 		s.Lost = 1 - float64(passed.packets)/float64(passed.sent)

@@ -94,6 +94,9 @@ func TestRatio(t *testing.T) {
 		r.add(1, 0, s)
 	}
 	median, low, high := r.Ratio(1, 0)
+	if m, _, _ := r.PathRatio(1, 0); m != 0 {
+		t.Errorf("a ratio %v of nothing", m)
+	}
 	if diff := cmp.Diff([]float64{0.9, 0.8, 0.95}, []float64{median, low, high}); diff != "" {
 		t.Error(diff)
 	}

@@ -70,6 +70,7 @@ type passage struct {
 	sent, packets uint64  // packets is 0 for TCP
 	speed         float64 // in the load's unit
 	took          time.Duration
+	path          time.Duration // CPU of the sending thread, which also forwards; 0 for TCP
 }
 
 // run sends the load through a home, and calls begin when it is measured from
@@ -113,21 +114,31 @@ func (l *Load) frames(ctx context.Context, wan *netlink.Handle, s *sender, lengt
 		return passage{}, err
 	}
 	begin()
-	began := time.Now()
+	runtime.LockOSThread() // whose CPU time is taken
+	defer runtime.UnlockOSThread()
+	began, used := time.Now(), threadCPU()
 	sent, err := l.pour(ctx, s, length)
 	if err != nil {
 		return passage{}, err
 	}
-	took := time.Since(began)
+	took, path := time.Since(began), threadCPU()-used
 	after, err := settled(wan)
 	packets := min(after-before, sent)
-	return passage{sent: sent, packets: packets, speed: float64(packets) / took.Seconds(), took: took}, err
+	return passage{sent: sent, packets: packets, speed: float64(packets) / took.Seconds(), took: took, path: path}, err
 }
 
-// pour sends the frames of a load, from one thread.
+// threadCPU returns the CPU time of the calling thread. The kernel counts to it
+// what it forwards on its behalf (softirqs, without CONFIG_IRQ_TIME_ACCOUNTING).
+func threadCPU() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}
+
+// pour sends the frames of a load.
 func (l *Load) pour(ctx context.Context, s *sender, length time.Duration) (sent uint64, err error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	began := time.Now()
 	for ctx.Err() == nil {
 		n := atOnce

@@ -33,10 +33,21 @@ func (r *Report) add(setup, load int, s Sample) {
 // median over the rounds, the smallest and the largest; zeros where the router
 // alone was not measured.
 func (r *Report) Ratio(setup, load int) (median, low, high float64) {
+	return r.pairs(setup, load, func(s Sample) (own, base float64) { return s.Speed, s.Base })
+}
+
+// PathRatio is the same by CPU time instead of by the clock: what the speed would
+// be if nobody else used the sender's core.
+func (r *Report) PathRatio(setup, load int) (median, low, high float64) {
+	return r.pairs(setup, load, func(s Sample) (own, base float64) { return float64(s.BasePath), float64(s.Path) })
+}
+
+// pairs returns the spread of a ratio within each sample.
+func (r *Report) pairs(setup, load int, of func(Sample) (own, base float64)) (median, low, high float64) {
 	var ratios []float64
 	for _, s := range r.Samples[setup][load] {
-		if s.Base > 0 {
-			ratios = append(ratios, s.Speed/s.Base)
+		if own, base := of(s); own > 0 && base > 0 {
+			ratios = append(ratios, own/base)
 		}
 	}
 	return spread(ratios)
@@ -69,7 +80,7 @@ func (r *Report) Text(w io.Writer) error {
 	for l := range r.Loads {
 		fmt.Fprintf(out, "\n%s\n", r.Loads[l].Name)
 		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(table, "setup\t%s\tratio\tlowest – highest\tlost\tcores used\tCPU a packet\tRSS\tpeak with kernel\n", r.Loads[l].unit())
+		fmt.Fprintf(table, "setup\t%s\tratio (spread)\tpath\tby path (spread)\tlost\tcores used\tCPU a packet\tRSS\tpeak with kernel\n", r.Loads[l].unit())
 		for s := range r.Setups {
 			if len(r.Samples[s][l]) > 0 {
 				r.row(table, s, l)
@@ -88,24 +99,31 @@ func (r *Report) Text(w io.Writer) error {
 
 // row writes one line of a table. What was not measured is "-".
 func (r *Report) row(w io.Writer, setup, load int) {
-	speed, _, _ := r.of(setup, load, func(s Sample) float64 { return s.Speed })
-	lost, _, _ := r.of(setup, load, func(s Sample) float64 { return s.Lost })
-	ratio, among, cpu, each, memory, most := "-", "-", "-", "-", "-", "-"
-	if median, low, high := r.Ratio(setup, load); median > 0 {
-		ratio, among = fmt.Sprintf("%.3f", median), fmt.Sprintf("%.3f – %.3f", low, high)
+	median := func(figure func(Sample) float64) float64 {
+		m, _, _ := r.of(setup, load, figure)
+		return m
 	}
+	shown := func(format string, v float64) string {
+		if v == 0 {
+			return "-"
+		}
+		return fmt.Sprintf(format, v)
+	}
+	among := func(median, low, high float64) string {
+		if median == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.3f (%.3f – %.3f)", median, low, high)
+	}
+	cores := "-"
 	if len(r.Setups[setup].Command) > 0 {
-		cores, _, _ := r.of(setup, load, func(s Sample) float64 { return s.CPU })
-		ns, _, _ := r.of(setup, load, func(s Sample) float64 { return float64(s.PerPacket) })
-		rss, _, _ := r.of(setup, load, func(s Sample) float64 { return float64(s.RSS) })
-		cpu, memory = fmt.Sprintf("%.4f", cores), fmt.Sprintf("%.1f MB", rss/1e6)
-		if peak, _, _ := r.of(setup, load, func(s Sample) float64 { return float64(s.Peak) }); peak > 0 {
-			most = fmt.Sprintf("%.1f MB", peak/1e6)
-		}
-		if !r.Loads[load].TCP {
-			each = fmt.Sprintf("%.0f ns", ns)
-		}
+		cores = fmt.Sprintf("%.4f", median(func(s Sample) float64 { return s.CPU }))
 	}
-	fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%.2f %%\t%s\t%s\t%s\t%s\n", r.Setups[setup].Name, speed, ratio, among, 100*lost,
-		cpu, each, memory, most)
+	fmt.Fprintf(w, "%s\t%.0f\t%s\t%s\t%s\t%.2f %%\t%s\t%s\t%s\t%s\n", r.Setups[setup].Name,
+		median(func(s Sample) float64 { return s.Speed }), among(r.Ratio(setup, load)),
+		shown("%.0f ns", median(func(s Sample) float64 { return float64(s.Path) })), among(r.PathRatio(setup, load)),
+		100*median(func(s Sample) float64 { return s.Lost }), cores,
+		shown("%.0f ns", median(func(s Sample) float64 { return float64(s.PerPacket) })),
+		shown("%.1f MB", median(func(s Sample) float64 { return float64(s.RSS) })/1e6),
+		shown("%.1f MB", median(func(s Sample) float64 { return float64(s.Peak) })/1e6))
 }
