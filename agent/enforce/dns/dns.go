@@ -16,6 +16,7 @@ package dns
 import (
 	"fmt"
 	"log/slog"
+	"math/bits"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -80,10 +81,10 @@ type Config struct {
 	// LAN are the interfaces that devices come in by, bridges rather than their
 	// ports. SetLAN replaces them.
 	LAN []string
-	// Mark and Mask are the two bits of packet marks that the guard uses: 0 means
-	// 0x01000000 and 0x03000000, which nothing in OpenWrt uses (mwan3 has
-	// 0x00003f00, pbr 0x00ff0000). Mark is one of Mask's bits.
-	Mark, Mask uint32
+	// Mark is the lowest of the three neighbouring bits of packet and connection
+	// marks that are the guard's. 0 means 0x01000000: mwan3 has 0x00003f00, pbr
+	// 0x00ff0000.
+	Mark uint32
 	// Table is the routing table, Priority the rules' place: 0 means 20053 and 530.
 	Table, Priority int
 	Log             *slog.Logger // nil: nothing is logged
@@ -92,14 +93,27 @@ type Config struct {
 // The defaults of Config.
 const (
 	defaultMark     = 0x01000000
-	defaultMask     = 0x03000000
 	defaultTable    = 20053
 	defaultPriority = 530
 )
 
+// marks are what packets bear that the guard has to do with, under mask.
+type marks struct {
+	mask        uint32
+	intercepted uint32 // on its way from a device to the guard
+	answer      uint32 // from the guard to a device
+	query       uint32 // from the guard to a server; also the connection's mark for TCP
+	back        uint32 // from a server to the guard, TCP only
+}
+
+func marksFrom(lowest uint32) marks {
+	return marks{mask: 7 * lowest, intercepted: lowest, answer: 2 * lowest, query: 3 * lowest, back: 4 * lowest}
+}
+
 // Guard is the DNS guard. Its methods are safe for concurrent use.
 type Guard struct {
 	cfg     Config
+	marks   marks
 	log     *slog.Logger
 	started time.Time
 
@@ -116,11 +130,11 @@ func New(cfg Config) (*Guard, error) {
 	if cfg.Decide == nil {
 		return nil, fmt.Errorf("dns guard: Decide is required")
 	}
-	if cfg.Mark == 0 && cfg.Mask == 0 {
-		cfg.Mark, cfg.Mask = defaultMark, defaultMask
+	if cfg.Mark == 0 {
+		cfg.Mark = defaultMark
 	}
-	if cfg.Mark == 0 || cfg.Mark&^cfg.Mask != 0 || cfg.Mark == cfg.Mask {
-		return nil, fmt.Errorf("dns guard: mark %#x is not one of two bits of %#x", cfg.Mark, cfg.Mask)
+	if bits.OnesCount32(cfg.Mark) != 1 || cfg.Mark > 1<<29 {
+		return nil, fmt.Errorf("dns guard: mark %#x is not the lowest of three bits", cfg.Mark)
 	}
 	if cfg.Table == 0 {
 		cfg.Table = defaultTable
@@ -131,7 +145,7 @@ func New(cfg Config) (*Guard, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Guard{cfg: cfg, log: cfg.Log, started: time.Now(), changed: make(chan struct{}, 1)}
+	g := &Guard{cfg: cfg, marks: marksFrom(cfg.Mark), log: cfg.Log, started: time.Now(), changed: make(chan struct{}, 1)}
 	g.SetLAN(cfg.LAN)
 	reason := reasonNotRunning
 	g.open.Store(&reason)

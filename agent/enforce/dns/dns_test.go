@@ -15,10 +15,9 @@ func pass(*Query) Verdict { return Verdict{} }
 
 func TestNew(t *testing.T) {
 	for what, cfg := range map[string]Config{
-		"nobody decides":     {},
-		"a mark beside mask": {Decide: pass, Mark: 4, Mask: 3},
-		"one bit":            {Decide: pass, Mark: 1, Mask: 1},
-		"no mark":            {Decide: pass, Mask: 3},
+		"nobody decides":   {},
+		"two bits":         {Decide: pass, Mark: 3},
+		"no room for more": {Decide: pass, Mark: 1 << 30},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: no error", what)

@@ -26,22 +26,28 @@ var (
 // internet.
 type bed struct {
 	*netns.Home
-	t      *testing.T
-	remote *remote
+	t       *testing.T
+	remote  *remote
+	dnsmasq *netns.Process
 }
 
 // newBed builds the home. What dnsmasq does not know itself it asks the remote
 // server for.
 func newBed(t *testing.T, devices int) *bed {
 	t.Helper()
-	home := netns.NewHome(t, netns.HomeConfig{Devices: devices})
+	return furnish(t, netns.NewHome(t, netns.HomeConfig{Devices: devices}))
+}
+
+// furnish puts the servers into a home.
+func furnish(t *testing.T, home *netns.Home) *bed {
+	t.Helper()
 	for _, program := range []string{"dig", "dnsmasq", "conntrack"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skip("needs " + program)
 		}
 	}
 	b := &bed{Home: home, t: t, remote: newRemote(t, home.Internet)}
-	b.Router.Go("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--no-resolv", "--no-hosts",
+	b.dnsmasq = b.Router.Go("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--no-resolv", "--no-hosts",
 		"--pid-file="+filepath.Join(t.TempDir(), "pid"), "--log-queries", "--log-facility=-", "--cache-size=0", "--edns-packet-max=4096",
 		"--interface=br-lan", "--server="+remote4.String(), "--local-service",
 		"--host-record=local.test,192.0.2.10,2001:db8:1::10", "--host-record=a.resolve.test,192.0.2.20",
@@ -55,9 +61,9 @@ func newBed(t *testing.T, devices int) *bed {
 }
 
 // guard starts a guard on the router and waits until it is in force.
-func (b *bed) guard() *netns.Process {
+func (b *bed) guard(through ...string) *netns.Process {
 	b.t.Helper()
-	p := b.start()
+	p := b.start(through...)
 	netns.Wait(b.t, 10*time.Second, "the guard is in force", func() bool {
 		select {
 		case <-p.Done():
@@ -69,14 +75,15 @@ func (b *bed) guard() *netns.Process {
 	return p
 }
 
-// start starts a guard on the router.
-func (b *bed) start() *netns.Process {
+// start starts a guard on the router, through another program if one is named.
+func (b *bed) start(through ...string) *netns.Process {
 	b.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	cmd := b.Router.Command(self)
+	command := append(through, self)
+	cmd := b.Router.Command(command[0], command[1:]...)
 	cmd.Env = append(cmd.Env, asGuard+"=br-lan")
 	p, err := b.Router.Start(cmd)
 	if err != nil {

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -55,7 +58,7 @@ func (p *proxy) listen(family int) error {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return control(c, func(fd int) error {
 			return errors.Join(unix.SetsockoptInt(fd, level, option, 1),
-				unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(p.g.answerMark())))
+				unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(p.g.marks.answer)))
 		})
 	}}
 	config.SetMultipathTCP(false) // tproxy finds plain sockets only
@@ -163,32 +166,66 @@ func (p *proxy) serve(ctx context.Context, device *net.TCPConn) {
 		p.shut(device)
 		return
 	}
-	server, err := p.dial(ctx, to)
+	src := netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
+	server, err := p.dial(ctx, src, to)
 	if err != nil {
 		p.g.log.DebugContext(ctx, "dns server not reached", "device", from, "server", to, "err", err)
 		p.shut(device)
 		return
 	}
 	s := &stream{p: p, device: device, server: server, down: newDown(device), judge: judge{g: p.g},
-		src: netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port()),
+		src: src,
 		dst: netip.AddrPortFrom(to.Addr().Unmap().WithZone(""), to.Port())}
 	s.run(ctx)
 }
 
-// dial connects to the server from the router's own address: answers to the
-// device's would go to the device.
-func (p *proxy) dial(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
+// dial connects to the server from the device's own address, so that the server
+// knows whom it serves, or from the router's if that cannot be.
+func (p *proxy) dial(ctx context.Context, device, to netip.AddrPort) (*net.TCPConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialIn)
 	defer cancel()
-	dialer := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
-		return control(c, func(fd int) error {
-			return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(p.g.cfg.Mask))
-		})
-	}}
+	dialer := net.Dialer{KeepAlive: -1}
+	if asDevice(device.Addr()) {
+		dialer = p.transparent(device.Addr())
+	}
 	dialer.SetMultipathTCP(false)
 	c, err := dialer.DialContext(ctx, "tcp", to.String())
 	if err != nil {
 		return nil, err
 	}
 	return c.(*net.TCPConn), nil
+}
+
+// transparent is a dialer from a device's address.
+func (p *proxy) transparent(device netip.Addr) net.Dialer {
+	level, option := unix.SOL_IP, unix.IP_TRANSPARENT
+	if device.Is6() {
+		level, option = unix.SOL_IPV6, unix.IPV6_TRANSPARENT
+	}
+	return net.Dialer{KeepAlive: -1, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(device, 0)),
+		Control: func(_, _ string, c syscall.RawConn) error {
+			return control(c, func(fd int) error {
+				return errors.Join(unix.SetsockoptInt(fd, level, option, 1),
+					unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(p.g.marks.query)))
+			})
+		}}
+}
+
+// asDevice reports whether a connection from a device's address gets its answers.
+// It does not where the kernel checks a packet's way back by the packet's mark,
+// which then leads to the guard; and a link-local address is not routed.
+func asDevice(device netip.Addr) bool {
+	if device.IsLinkLocalUnicast() {
+		return false
+	}
+	if device.Is6() {
+		return true
+	}
+	set, _ := filepath.Glob("/proc/sys/net/ipv4/conf/*/src_valid_mark")
+	for _, path := range set {
+		if b, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(b)) != "0" {
+			return false
+		}
+	}
+	return true
 }

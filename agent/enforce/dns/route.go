@@ -14,14 +14,15 @@ import (
 
 // routes is the policy routing that brings intercepted packets to the guard's
 // sockets although they are for somebody else: a rule for each LAN interface
-// leads what is marked to a table in which every address is the router's own. It
+// leads what is marked to a table in which every address is the router's own, and
+// one without an interface does so with what servers send on TCP connections. It
 // is owned by the heart.
 //
-// A rule without an interface would also be asked for the way back of a packet
+// The former without an interface would also be asked for the way back of a packet
 // where src_valid_mark is set, as wg-quick does, and the packet be taken for a
 // forgery.
 type routes struct {
-	mark, mask      uint32
+	marks           marks
 	table, priority int
 	families        []int
 }
@@ -75,7 +76,10 @@ func (r *routes) ensureRules(family int, lan []string) (changed bool, err error)
 	if err != nil {
 		return false, err
 	}
-	missing := slices.Clone(lan)
+	var missing []string
+	if len(lan) > 0 {
+		missing = append(slices.Clone(lan), anyInterface)
+	}
 	for _, rule := range there {
 		if i := slices.Index(missing, rule.IifName); i >= 0 && r.same(&rule) {
 			missing = slices.Delete(missing, i, i+1)
@@ -90,7 +94,7 @@ func (r *routes) ensureRules(family int, lan []string) (changed bool, err error)
 		rule := netlink.NewRule()
 		rule.Family, rule.IifName = family, name
 		rule.Priority, rule.Table = r.priority, r.table
-		rule.Mark, rule.Mask = r.mark, &r.mask
+		rule.Mark, rule.Mask = r.mark(name), &r.marks.mask
 		if err := netlink.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
 			return changed, fmt.Errorf("add rule for %s: %w", name, err)
 		}
@@ -101,7 +105,18 @@ func (r *routes) ensureRules(family int, lan []string) (changed bool, err error)
 
 // same reports whether a rule is as ensureRules makes it.
 func (r *routes) same(rule *netlink.Rule) bool {
-	return rule.Mark == r.mark && rule.Mask != nil && *rule.Mask == r.mask
+	return rule.Mark == r.mark(rule.IifName) && rule.Mask != nil && *rule.Mask == r.marks.mask
+}
+
+// anyInterface stands for the rule that has no interface.
+const anyInterface = ""
+
+// mark is which packets the rule for an interface is for.
+func (r *routes) mark(iface string) uint32 {
+	if iface == anyInterface {
+		return r.marks.back
+	}
+	return r.marks.intercepted
 }
 
 // rules returns the rules that lead to the guard's table at the guard's place.

@@ -65,7 +65,7 @@ func (r *running) open() error {
 	var p ports
 	var families []int
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		s, err := datagram.Listen(family, g.cfg.Mask, g.answerMark())
+		s, err := datagram.Listen(family, g.marks.query, g.marks.answer)
 		if err == nil {
 			r.sockets[family] = s
 			err = r.proxy.listen(family)
@@ -89,14 +89,10 @@ func (r *running) open() error {
 		p.udp6, p.tcp6 = r.sockets[unix.AF_INET6].Port, r.proxy.port(unix.AF_INET6)
 	}
 	r.heart = &heart{g: g, readers: r.readers,
-		table: &table{mark: g.cfg.Mark, mask: g.cfg.Mask, ports: p},
-		routes: &routes{mark: g.cfg.Mark, mask: g.cfg.Mask, table: g.cfg.Table, priority: g.cfg.Priority,
-			families: families}}
+		table:  &table{marks: g.marks, ports: p},
+		routes: &routes{marks: g.marks, table: g.cfg.Table, priority: g.cfg.Priority, families: families}}
 	return nil
 }
-
-// answerMark marks what the guard answers itself; both bits mark what goes on.
-func (g *Guard) answerMark() uint32 { return g.cfg.Mask &^ g.cfg.Mark }
 
 // run runs until ctx is done. The heart stops first, so that nothing more is
 // intercepted, then the readers, when they have read what was.

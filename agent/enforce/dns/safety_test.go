@@ -2,6 +2,7 @@ package dns_test
 
 import (
 	"fmt"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,7 +92,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	b.noLeaks()
-	if out, err := b.Router.Run("ip", "rule"); err != nil || strings.Count(out, "20053") != 1 {
+	if out, err := b.Router.Run("ip", "rule"); err != nil || strings.Count(out, "20053") != 2 {
 		t.Errorf("three guards left the rules %v\n%s", err, out)
 	}
 }
@@ -157,7 +158,7 @@ func TestStop(t *testing.T) {
 	before := things()
 	g := b.guard()
 	during := things()
-	for _, want := range []string{"cordon-dns", "fwmark 0x1000000/0x3000000 iif br-lan lookup 20053", "local default dev lo table 20053"} {
+	for _, want := range []string{"cordon-dns", "fwmark 0x1000000/0x7000000 iif br-lan lookup 20053", "fwmark 0x4000000/0x7000000 lookup 20053", "local default dev lo table 20053"} {
 		if !strings.Contains(during, want) {
 			t.Errorf("no %q in\n%s", want, during)
 		}
@@ -250,6 +251,66 @@ func TestDisturbed(t *testing.T) {
 		}
 	}
 	b.noLeaks()
+}
+
+// TestFirewall shows that the guard works behind a firewall like OpenWrt's: what
+// devices may not send to the router is refused, but for DNS, and so is what
+// belongs to no connection.
+func TestFirewall(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	b.Router.NFT(`table inet fw4 {
+		chain input { type filter hook input priority filter; policy drop;
+			iif lo accept
+			ct state vmap { established : accept, related : accept, invalid : drop }
+			iifname "br-lan" meta l4proto { tcp, udp } th dport 53 accept
+			meta l4proto ipv6-icmp accept
+		}
+		chain forward { type filter hook forward priority filter; policy drop;
+			ct state vmap { established : accept, related : accept, invalid : drop }
+			iifname "br-lan" oifname "wan" accept
+		}
+		chain output { type filter hook output priority filter; policy drop;
+			oif lo accept
+			ct state vmap { established : accept, related : accept, invalid : drop }
+			oifname { "br-lan", "wan" } accept
+		}
+	}`)
+	for range 2 {
+		g := b.guard()
+		if err := b.answered(); err != nil {
+			t.Error(err)
+		}
+		if !b.blocks() {
+			t.Error("the guard does not block")
+		}
+		b.mustDig("@203.0.113.1 large.test TXT", "ANSWER: 30", "(TCP)")
+		b.mustDig("@192.168.77.1 a.resolve.test", "192.0.2.20")
+		g.Kill()
+		if err := b.answered(); err != nil {
+			t.Errorf("after the guard was killed: %v", err)
+		}
+	}
+}
+
+// TestCapabilities shows that the guard needs no more than two capabilities.
+func TestCapabilities(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skip("needs setpriv")
+	}
+	g := b.guard("setpriv", "--bounding-set=-all,+net_admin,+net_raw")
+	if err := b.answered(); err != nil {
+		t.Error(err)
+	}
+	b.mustDig("@192.168.77.1 a.resolve.test", "192.0.2.20")
+	if !b.blocks() {
+		t.Error("the guard does not block")
+	}
+	if err := g.Stop(); err != nil {
+		t.Errorf("guard ended with %v\n%s", err, g.Output())
+	}
 }
 
 // TestValidMark shows that the guard works where the kernel asks for a packet's

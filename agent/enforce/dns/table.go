@@ -15,9 +15,12 @@ import (
 const (
 	// tableName is the guard's own table, in family inet.
 	tableName = "cordon-dns"
-	// hookPriority is before connection tracking (−200) and before the raw tables
+	// beforeTracking is before connection tracking (−200) and before the raw tables
 	// of others (−300), after fragments are put together (−400).
-	hookPriority = -310
+	beforeTracking nftables.ChainPriority = -310
+	// afterTracking is where a packet's connection is known; the packet's way is
+	// not chosen yet.
+	afterTracking nftables.ChainPriority = -150
 	// Where fields lie.
 	ip4Destination = 16 // RFC 791 §3.1
 	ip6Destination = 24 // RFC 8200 §3
@@ -28,11 +31,11 @@ const (
 // match only what comes in by an interface in the set lan, and the elements of
 // that set lapse: they are the heartbeat. It is owned by the heart.
 type table struct {
-	mark, mask uint32
-	ports      ports
-	set        *nftables.Set
-	chains     []*nftables.Chain
-	rules      int // in chains
+	marks  marks
+	ports  ports
+	set    *nftables.Set
+	chains []*nftables.Chain
+	rules  int // in chains
 }
 
 // ports are where the guard listens, 0 for a family that there is not.
@@ -60,6 +63,7 @@ func (t *table) install() error {
 	t.chains, t.rules = nil, 0
 	t.intercept(c, own)
 	t.keep(c, own)
+	t.bring(c, own)
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("install nft table %s: %w", tableName, err)
 	}
@@ -69,7 +73,7 @@ func (t *table) install() error {
 // intercept adds the chain that hands DNS to the guard's sockets. The mark comes
 // after tproxy: a rule that found no socket ends there, and has changed nothing.
 func (t *table) intercept(c *nftables.Conn, own *nftables.Table) {
-	chain := t.chain(c, own, "intercept", nftables.ChainHookPrerouting)
+	chain := t.chain(c, own, "intercept", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, beforeTracking)
 	add := func(six bool, proto byte, port uint16) {
 		if port != 0 {
 			t.rule(c, chain, t.interception(six, proto, port))
@@ -108,7 +112,7 @@ func (t *table) interception(six bool, proto byte, port uint16) []expr.Any {
 		&expr.Immediate{Register: 1, Data: loopback},
 		&expr.Immediate{Register: 2, Data: binary.BigEndian.AppendUint16(nil, port)},
 		&expr.TProxy{Family: family, TableFamily: unix.NFPROTO_INET, RegAddr: 1, RegPort: 2})
-	rule = append(rule, t.setMark(t.mark)...)
+	rule = append(rule, t.setMark(t.marks.intercepted)...)
 	return append(rule, &expr.Notrack{}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
 }
 
@@ -116,16 +120,44 @@ func (t *table) interception(six bool, proto byte, port uint16) []expr.Any {
 // tracking, which would take it for the beginning of a connection, and what was
 // intercepted from being forwarded, should its way to the guard be gone.
 func (t *table) keep(c *nftables.Conn, own *nftables.Table) {
-	t.rule(c, t.chain(c, own, "answers", nftables.ChainHookOutput), append(t.hasMark(t.mask&^t.mark),
+	t.rule(c, t.chain(c, own, "answers", nftables.ChainTypeFilter, nftables.ChainHookOutput, beforeTracking), append(t.hasMark(t.marks.answer),
 		&expr.Notrack{}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}))
-	t.rule(c, t.chain(c, own, "stray", nftables.ChainHookForward), append(t.hasMark(t.mark),
+	t.rule(c, t.chain(c, own, "stray", nftables.ChainTypeFilter, nftables.ChainHookForward, beforeTracking), append(t.hasMark(t.marks.intercepted),
 		&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}))
 }
 
+// bring adds the chains that bring what servers send on the guard's TCP
+// connections to the guard: these bear the devices' addresses, so it would go to
+// the devices. A remote server's comes in, the router's own resolver's goes out.
+func (t *table) bring(c *nftables.Conn, own *nftables.Table) {
+	remember := append(t.hasMark(t.marks.query),
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
+		&expr.Ct{Key: expr.CtKeyMARK, Register: 1})
+	remember = append(append(remember, t.replaceBits(t.marks.query)),
+		&expr.Ct{Key: expr.CtKeyMARK, Register: 1, SourceRegister: true})
+	// In one chain, and after the other: an answer is no question.
+	out := t.chain(c, own, "streams-out", nftables.ChainTypeRoute, nftables.ChainHookOutput, afterTracking)
+	t.rule(c, out, append(remember, &expr.Verdict{Kind: expr.VerdictAccept}))
+	t.rule(c, out, t.back())
+	t.rule(c, t.chain(c, own, "streams-in", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, afterTracking), t.back())
+}
+
+// back is the rule for packets of a server on one of the guard's connections.
+func (t *table) back() []expr.Any {
+	rule := []expr.Any{
+		&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{1}}, // IP_CT_DIR_REPLY
+		&expr.Ct{Key: expr.CtKeyMARK, Register: 1},
+		t.keepBits(),
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(t.marks.query)}}
+	return append(append(rule, t.setMark(t.marks.back)...), &expr.Counter{})
+}
+
 // chain adds a chain at a hook.
-func (t *table) chain(c *nftables.Conn, own *nftables.Table, name string, hook *nftables.ChainHook) *nftables.Chain {
-	priority := nftables.ChainPriority(hookPriority)
-	chain := c.AddChain(&nftables.Chain{Name: name, Table: own, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &priority})
+func (t *table) chain(c *nftables.Conn, own *nftables.Table, name string, sort nftables.ChainType, hook *nftables.ChainHook,
+	priority nftables.ChainPriority) *nftables.Chain {
+	chain := c.AddChain(&nftables.Chain{Name: name, Table: own, Type: sort, Hooknum: hook, Priority: &priority})
 	t.chains = append(t.chains, chain)
 	return chain
 }
@@ -157,18 +189,27 @@ func (t *table) whole() bool {
 func (t *table) hasMark(value uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(t.mask),
-			Xor: binaryutil.NativeEndian.PutUint32(0)},
+		t.keepBits(),
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(value)}}
 }
 
-// setMark sets the masked bits of a packet's mark to value.
+// setMark sets the guard's bits of a packet's mark to value.
 func (t *table) setMark(value uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(^t.mask),
-			Xor: binaryutil.NativeEndian.PutUint32(value)},
+		t.replaceBits(value),
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true}}
+}
+
+// keepBits keeps only the guard's bits of register 1.
+func (t *table) keepBits() expr.Any { return bitwise(t.marks.mask, 0) }
+
+// replaceBits sets the guard's bits of register 1 to value.
+func (t *table) replaceBits(value uint32) expr.Any { return bitwise(^t.marks.mask, value) }
+
+func bitwise(mask, xor uint32) expr.Any {
+	return &expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(mask),
+		Xor: binaryutil.NativeEndian.PutUint32(xor)}
 }
 
 // renew makes the table intercept what comes in by the interfaces for lapse from

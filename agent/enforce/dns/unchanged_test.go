@@ -219,6 +219,34 @@ func TestOther(t *testing.T) {
 	}
 }
 
+// TestAddress shows that servers see the device's own address where it is not
+// masqueraded, by UDP and by TCP, and so does the router's resolver.
+func TestAddress(t *testing.T) {
+	t.Parallel()
+	b := furnish(t, netns.NewHome(t, netns.HomeConfig{Devices: 1, NoNAT: true}))
+	b.guard()
+	for _, how := range []string{"", " +tcp"} {
+		b.mustDig("@203.0.113.1 four.test"+how, "198.51.100.7")
+		b.mustDig("@2001:db8:203::1 six.test"+how, "198.51.100.7")
+		b.mustDig("@192.168.77.1 large.test TXT"+how, "xxx")
+		b.mustDig("@fd77::1 large.test TXT"+how, "xxx")
+	}
+	for name, want := range map[string]netip.Addr{"four.test.": netns.DeviceIP(0), "six.test.": netns.DeviceIP6(0)} {
+		saw := b.remote.sightings(name)
+		if len(saw) != 2 || saw[0].from.Addr() != want || saw[1].from.Addr() != want || saw[0].tcp == saw[1].tcp {
+			t.Errorf("the server saw %v, want %v by UDP and TCP", saw, want)
+		}
+	}
+	for _, from := range []netip.Addr{netns.DeviceIP(0), netns.DeviceIP6(0)} {
+		if n := strings.Count(b.dnsmasq.Output(), "large.test from "+from.String()+"\n"); n != 2 {
+			t.Errorf("the router's resolver was asked by %v %d times, want 2: %s", from, n, b.dnsmasq.Output())
+		}
+	}
+	if strings.Contains(b.dnsmasq.Output(), "four.test") {
+		t.Error("a question for another server went to the router's resolver")
+	}
+}
+
 // TestShare shows that one device cannot take all streams.
 func TestShare(t *testing.T) {
 	t.Parallel()
