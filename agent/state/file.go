@@ -22,8 +22,8 @@ const (
 	// version is of the format: 1 since November 2026. It grows when an agent that
 	// does not know the new one must not use the file; fields may be added without.
 	version = 1
-	// maxFile bounds a file, in bytes; 128 actions of 450 bytes, 128 permissions of 300
-	// and 128 devices of 120 fill 111 kB.
+	// maxFile bounds a file, in bytes; 128 actions of 500 bytes, 128 permissions of 300
+	// and 128 devices of 120 fill 118 kB.
 	maxFile = 128 << 10
 )
 
@@ -63,6 +63,7 @@ type fileAction struct {
 	Expires  cordon.Time   `json:"expires"`
 	Left     time.Duration `json:"left_ns"`
 	Rate     cordon.Rate   `json:"rate,omitzero"`
+	Addrs    []netip.Addr  `json:"addresses,omitempty"`
 }
 
 type fileTarget struct {
@@ -111,7 +112,7 @@ func (f *file) put(s State) {
 	for _, a := range s.Actions {
 		f.Actions = append(f.Actions, fileAction{ID: cut(a.ID), Verb: a.Verb, Mode: a.Mode, Device: cut(a.Entity.Device),
 			Target: targetOf(a.Entity.Target), Incident: cut(a.Incident), Reason: cut(a.Reason), Purpose: cut(a.Purpose), By: cut(a.By),
-			At: a.At, Expires: a.Expires, Left: a.Left, Rate: a.Rate})
+			At: a.At, Expires: a.Expires, Left: a.Left, Rate: a.Rate, Addrs: a.Addrs[:min(len(a.Addrs), MaxAddrs)]})
 	}
 	for _, a := range s.Allowed {
 		f.Allowed = append(f.Allowed, filePermitted{ID: cut(a.ID), Device: cut(a.Device), Target: targetOf(a.Target),
@@ -135,7 +136,7 @@ func (f *file) get() (s State, refused int) {
 			refused++
 			continue
 		}
-		s.Actions = append(s.Actions, Action{By: a.By, Left: a.Left, Action: cordon.Action{ID: a.ID, Verb: a.Verb, Mode: a.Mode,
+		s.Actions = append(s.Actions, Action{By: a.By, Left: a.Left, Addrs: a.Addrs[:min(len(a.Addrs), MaxAddrs)], Action: cordon.Action{ID: a.ID, Verb: a.Verb, Mode: a.Mode,
 			Entity: cordon.Entity{Device: a.Device, Target: a.Target.target()}, Incident: a.Incident, Reason: a.Reason,
 			Purpose: a.Purpose, At: a.At, Expires: a.Expires, Rate: a.Rate}})
 	}

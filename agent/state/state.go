@@ -11,6 +11,7 @@ package state
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -24,6 +25,7 @@ const (
 	MaxActions = 128
 	MaxAllowed = 128
 	MaxDevices = 128
+	MaxAddrs   = 8 // of a device
 	// MaxLife is the longest that anything is in force (agent/control).
 	MaxLife = 90 * 24 * time.Hour
 
@@ -50,6 +52,10 @@ type Action struct {
 	cordon.Action
 	By   string        // who asked for it, empty: the agent
 	Left time.Duration // of its life when the State was made
+	// Addrs is what addresses the device had, at most MaxAddrs are kept. The kernel's
+	// sets know some of what is in force by address only, and after a restart the
+	// device may keep silent.
+	Addrs []netip.Addr
 }
 
 // Allowed is a permission that somebody gave.

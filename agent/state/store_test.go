@@ -43,6 +43,7 @@ func TestRoundTrip(t *testing.T) {
 	want.Actions[0].Entity.Target = cordon.Target{Proto: 17, LocalPort: 5, Peer: netip.MustParseAddr("2001:db8::7"),
 		Net: netip.MustParsePrefix("2001:db8::/48"), Name: "c2.example", Stray: true}
 	want.Actions[0].Rate = cordon.Rate{Packets: 5}
+	want.Actions[0].Addrs = []netip.Addr{netip.MustParseAddr("192.168.1.10"), netip.MustParseAddr("fd00::10")}
 	s.SaveNow(want)
 	if err := s.Stopped(); err != nil {
 		t.Fatal(err)
