@@ -82,6 +82,58 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestLimit: a first sign of a flood is slowed down silently, a confirmed one
+// blocked, and so is a first sign of a device that is known to be infected.
+func TestLimit(t *testing.T) {
+	camera := cordon.Device{ID: "camera", Class: cordon.IoT}
+	target, rate := cordon.Target{Proto: 17}, cordon.Rate{Packets: 100}
+	scanned := cordon.Mark{Kind: cordon.ScanMirai, Level: cordon.Act}
+	flooded := cordon.Mark{Kind: cordon.DoSUDP, Level: cordon.Act}
+	type want = map[cordon.Verb]cordon.Mode
+	for _, c := range []struct {
+		name     string
+		policy   cordon.Policy
+		incident cordon.Level
+		alone    cordon.Level
+		marks    []cordon.Mark
+		target   cordon.Target
+		want     want
+	}{
+		{"a first sign", cordon.PolicyProtect, cordon.Watch, cordon.Watch, nil, target, want{cordon.VerbLimit: cordon.ModeDo}},
+		{"confirmed", cordon.PolicyProtect, cordon.Act, cordon.Act, []cordon.Mark{flooded}, target,
+			want{cordon.VerbBlock: cordon.ModeDo, cordon.VerbNotify: cordon.ModeDo}},
+		{"a first sign of one that has flooded before", cordon.PolicyProtect, cordon.Act, cordon.Watch, []cordon.Mark{flooded}, target,
+			want{cordon.VerbLimit: cordon.ModeDo, cordon.VerbNotify: cordon.ModeDo}},
+		{"a first sign of an infected device", cordon.PolicyProtect, cordon.Act, cordon.Watch, []cordon.Mark{scanned}, target,
+			want{cordon.VerbBlock: cordon.ModeDo, cordon.VerbNotify: cordon.ModeDo}},
+		{"observed", cordon.PolicyObserve, cordon.Watch, cordon.Watch, nil, target, want{cordon.VerbLimit: cordon.ModeWould}},
+		{"nobody is asked about a first sign", cordon.PolicyAsk, cordon.Watch, cordon.Watch, nil, target, want{}},
+		{"but about what there is to tell", cordon.PolicyAsk, cordon.Act, cordon.Watch, []cordon.Mark{flooded}, target,
+			want{cordon.VerbLimit: cordon.ModeAsk, cordon.VerbNotify: cordon.ModeDo}},
+		{"off", cordon.PolicyOff, cordon.Act, cordon.Act, nil, target, want{}},
+		{"nothing to limit", cordon.PolicyProtect, cordon.Watch, cordon.Watch, nil, cordon.Target{}, want{}},
+	} {
+		got := respond.Decide(respond.Case{
+			Detection: &cordon.Detection{Kind: cordon.DoSUDP, Device: &camera, At: 1e18, Target: c.target, Rate: rate, Life: 80 * time.Second, Sentence: "because"},
+			Incident:  &cordon.Incident{ID: "inc", Device: &camera, Level: c.incident, Marks: c.marks},
+			Level:     c.alone,
+		}, c.policy, id)
+		modes := want{}
+		for _, a := range got {
+			modes[a.Verb] = a.Mode
+			if a.Verb != cordon.VerbNotify && a.Expires.Sub(a.At) != 80*time.Second {
+				t.Errorf("%s: %s lasts %v", c.name, a.Verb, a.Expires.Sub(a.At))
+			}
+			if limits := a.Verb == cordon.VerbLimit; limits != (a.Rate == rate) {
+				t.Errorf("%s: %s leaves %+v", c.name, a.Verb, a.Rate)
+			}
+		}
+		if diff := cmp.Diff(c.want, modes); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
 func TestSameDecisionSameID(t *testing.T) {
 	d := cordon.Device{ID: "camera", Class: cordon.IoT}
 	decide := func(at cordon.Time) []cordon.Action {

@@ -77,19 +77,22 @@ func (d *Detector) allVectors() []vector {
 }
 
 // one judges one sort of packets by how many go out and come back: those of the
-// network that most went to, if what came back from it was counted, and all.
+// network that most went to, if what came back from it was counted, and all. left is
+// what a limit that is in force leaves of them: what it does not let through cannot
+// be answered, so then the former decide if they are answered after all.
 func (d *Detector) one(s *state, t *cordon.Traffic, sort cordon.Sort, back uint64, limit, most float64, left uint32) (sign, bool) {
-	sent, top := t.Out[sort].Packets, t.Top[sort]
-	if t.Heard && top.Net.IsValid() {
+	if top := t.Top[sort]; t.Heard && top.Net.IsValid() {
 		answered := top.Back
 		if s.before[sort].net == network(top.Net) {
 			answered += s.before[sort].top
 		}
-		if g, bad := oneWay(top.Packets, answered, t.Span, limit, most, left); bad {
-			return g, true
+		g, bad := oneWay(top.Packets, answered, t.Span, limit, most)
+		if bad {
+			through := float64(left) * t.Span.Seconds()
+			return g, left == 0 || float64(answered) < relief*most*through
 		}
 	}
-	return oneWay(sent, back, t.Span, limit, most, left)
+	return oneWay(t.Out[sort].Packets, back, t.Span, limit, most)
 }
 
 // relief is how many times the share of what a limit lets through must be answered
@@ -97,16 +100,13 @@ func (d *Detector) one(s *state, t *cordon.Traffic, sort cordon.Sort, back uint6
 const relief = 4
 
 // oneWay reports whether so much was sent and so little of it answered that it is a
-// flood. What a limit does not let through cannot be answered.
-func oneWay(sent, back uint64, span time.Duration, limit, most float64, left uint32) (sign, bool) {
+// flood.
+func oneWay(sent, back uint64, span time.Duration, limit, most float64) (sign, bool) {
 	g := sign{rate: rate(sent, span), limit: limit, most: most}
 	if g.rate < limit {
 		return g, false
 	}
 	g.back = float64(back) / float64(sent)
-	if through := float64(left) * span.Seconds(); left > 0 && through < float64(sent) {
-		return g, float64(back) < most*relief*through
-	}
 	return g, g.back < most
 }
 
@@ -143,7 +143,7 @@ func (d *Detector) syn(s *state, t *cordon.Traffic) (sign, bool) {
 		limit = d.cfg.SYN
 	}
 	back := min(s.in(t, cordon.SortSYN), s.in(t, cordon.SortTCP))
-	g, bad := d.one(s, t, cordon.SortSYN, back, limit, completions, d.left(s, t, cordon.DoSSYN, leaveSYN.Connections))
+	g, bad := d.one(s, t, cordon.SortSYN, back, limit, completions, 0)
 	if bad {
 		g.aim(packet.ProtoTCP, top, true)
 	}
