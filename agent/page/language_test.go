@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"cordon"
 )
@@ -78,4 +80,28 @@ func TestCatalogues(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzDocument holds the page to its own tags whatever others call things.
+func FuzzDocument(f *testing.F) {
+	f.Add(`"><script>alert(1)</script>`, "a'b&c%s")
+	f.Fuzz(func(t *testing.T, device, reason string) {
+		p := &Page{languages: []string{"en"}, cfg: Config{Location: time.UTC}}
+		tags := func(device, reason, brand string) int {
+			p.cfg.Brand, p.cfg.Support = brand, brand
+			c := p.content("en", &Notice{Device: device, Reason: reason})
+			page := c.html()
+			if !utf8.ValidString(page) && utf8.ValidString(brand) || strings.Contains(page, "%!") && !strings.Contains(device+reason+brand, "%!") {
+				t.Errorf("%q, %q: %q", device, reason, page)
+			}
+			return strings.Count(page, "<") + strings.Count(page, `"`)<<16
+		}
+		want := tags("x", "x", "x")
+		if shorten(device, maxDevice) == "" || shorten(reason, maxReason) == "" {
+			return
+		}
+		if got := tags(device, reason, "x"+reason); got != want {
+			t.Errorf("device %q, reason %q: other tags than those of the page", device, reason)
+		}
+	})
 }

@@ -8,10 +8,10 @@
 package page
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -174,19 +174,16 @@ func (p *Page) captive(w http.ResponseWriter, r *http.Request, cut bool) {
 // write shows the page about a device, or that the device is not cut off.
 func (p *Page) write(w http.ResponseWriter, r *http.Request, status int, n *Notice) {
 	language := p.language(r)
-	var b bytes.Buffer
-	if err := document.Execute(&b, p.content(language, n)); err != nil {
-		http.Error(w, "page not available", http.StatusInternalServerError)
-		return
-	}
+	c := p.content(language, n)
+	text := c.html()
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", language)
-	h.Set("Content-Length", fmt.Sprint(b.Len()))
+	h.Set("Content-Length", fmt.Sprint(len(text)))
 	h.Set("Vary", "Accept-Language")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		w.Write(b.Bytes())
+		io.WriteString(w, text)
 	}
 }
 
