@@ -48,14 +48,14 @@ const (
 // ingressChains is the netdev table: what is dropped where it comes in.
 //
 // A packet of a device about which nothing is in force takes four look-ups and
-// a comparison: its MAC and address among the marked, its destination among the
-// hostile, its source among the home's prefixes.
+// two comparisons: its MAC and address among the marked, its destination among
+// the hostile; the router's MAC, its source with the home's prefixes.
 func (t *Table) ingressChains() []chain {
 	l := theLayout
 	cs := []chain{
 		{name: "from_lan", rules: []part{
 			rule(in(l.marked, etherSource), jump("marked")),
-			rule(notIn(l.routerMAC, etherDest), jump("across")),
+			rule(t.notToRouter(), jump("across")),
 			rule(frame4, goTo("lan4")),
 			rule(frame6, goTo("lan6")),
 		}},
@@ -100,6 +100,22 @@ func (t *Table) ingressChains() []chain {
 		cs = append(cs, t.scoped(p)...)
 	}
 	return append(t.portChains(), cs...)
+}
+
+// fewMACs is up to how many MACs of the router are compared one by one, which is
+// cheaper than a look-up.
+const fewMACs = 3
+
+// notToRouter matches frames to anybody but the router.
+func (t *Table) notToRouter() part {
+	if n := len(t.network.MACs); n == 0 || n > fewMACs {
+		return notIn(theLayout.routerMAC, etherDest)
+	}
+	var p part
+	for _, m := range t.network.MACs {
+		p = append(p, isNot(etherDest, m[:]...)...)
+	}
+	return p
 }
 
 // portChains ties the chains to the ports.

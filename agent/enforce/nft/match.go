@@ -117,6 +117,13 @@ func is(f field, value ...byte) part {
 	return append(f.at(1), &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: value})
 }
 
+// isNot is the opposite of is.
+func isNot(f field, value ...byte) part {
+	p := is(f, value...)
+	p[len(p)-1].(*expr.Cmp).Op = expr.CmpOpNeq
+	return p
+}
+
 // port matches a port.
 func port(f field, number uint16) part { return is(f, byte(number>>8), byte(number)) }
 

@@ -21,9 +21,7 @@ func (t *Table) routedChains() []chain {
 		base("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter, append(
 			caught("confined_input"), t.fromWAN("attackers")...)...),
 		base("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter,
-			rule(state(expr.CtStateBitINVALID), jump("stray")),
-			rule(state(expr.CtStateBitNEW), jump("fresh")),
-			rule(tcp, port(destPort, portHTTP), jump("web")),
+			rule(state(expr.CtStateBitINVALID|expr.CtStateBitNEW), jump("loose")),
 			rule(in(l.guarded4, dest4), jump("towards4")),
 			rule(in(l.guarded6, dest6), jump("towards6")),
 		),
@@ -33,7 +31,10 @@ func (t *Table) routedChains() []chain {
 			rule(in(l.limited[byAddr4], source4), jump("connect_addr4")),
 			rule(in(l.limited[byAddr6], source6), jump("connect_addr6")),
 		}, t.fromWAN("inbound")...)...)},
-		{hook: routed, name: "web", rules: caught("refused")},
+		{hook: routed, name: "loose", rules: []part{
+			rule(state(expr.CtStateBitINVALID), goTo("stray")),
+			goTo("fresh"),
+		}},
 		{hook: routed, name: "refused", rules: append(throughHoles(), rule(counted(countQuarantine)), rule(tcp, reset), drop)},
 		{hook: routed, name: "confined_input", rules: t.confinedInput()},
 		{hook: routed, name: "stray", rules: strayRules()},
