@@ -74,13 +74,13 @@ func (d desk) Allow(ctx context.Context, r control.AllowRequest) (control.Outcom
 		if err := d.permissions.add(p, d.p.now); err != nil {
 			return out, err
 		}
-		d.touched()
+		d.asked()
 		out.Allowed = []control.Allowed{p.shown(d.p.wall)}
 		for _, a := range d.p.enforcer.Active(d.p.now) {
 			if a.Verb != cordon.VerbBlock || !p.covers(stub(a.Entity.Device), &a) {
 				continue
 			}
-			if err := d.end(ctx, &a, &out); err != nil {
+			if err := d.end(ctx, &a, r.By, &out); err != nil {
 				return out, err
 			}
 		}
@@ -99,8 +99,11 @@ func (d desk) Quarantine(ctx context.Context, r control.QuarantineRequest) (cont
 			return out, err
 		}
 		device := d.find(v.ID)
+		if device == nil {
+			device = stub(v.ID)
+		}
 		switch {
-		case device == nil || device.Gateway:
+		case device.Gateway:
 			return out, &control.Error{Code: control.CodeRefused, Message: "that is the router itself", Hint: "name one of the devices behind it"}
 		case device.Class == cordon.LifeLine:
 			out.Notes = append(out.Notes, "It is an alarm, a telephone or a medical device: see to it that nobody depends on it now.")
@@ -118,7 +121,7 @@ func (d desk) Quarantine(ctx context.Context, r control.QuarantineRequest) (cont
 			return out, fmt.Errorf("quarantine: %w", err)
 		}
 		d.by[a.ID] = r.By
-		d.touched()
+		d.asked()
 		out.Begun = []control.Action{d.shown(&a)}
 		return out, nil
 	})
@@ -128,7 +131,7 @@ func (d desk) Quarantine(ctx context.Context, r control.QuarantineRequest) (cont
 func (d desk) Release(ctx context.Context, r control.ReleaseRequest) (control.Outcome, error) {
 	return ask(ctx, d.live, func() (out control.Outcome, err error) {
 		if p, ok := d.permissions.remove(r.What); ok {
-			d.touched()
+			d.asked()
 			out.Revoked = []control.Allowed{p.shown(d.p.wall)}
 			return out, nil
 		}
@@ -145,8 +148,13 @@ func (d desk) Release(ctx context.Context, r control.ReleaseRequest) (control.Ou
 			if a.ID != r.What && (a.Entity.Device != device || a.Verb == cordon.VerbNotify) {
 				continue
 			}
-			if err := d.end(ctx, &a, &out); err != nil {
+			if err := d.end(ctx, &a, r.By, &out); err != nil {
 				return out, err
+			}
+		}
+		if found := d.find(device); found != nil { // what an earlier agent left, too
+			if err := d.kernel.Free(ctx, found); err != nil {
+				return out, fmt.Errorf("release: %w", err)
 			}
 		}
 		if len(out.Ended) == 0 {
@@ -157,14 +165,14 @@ func (d desk) Release(ctx context.Context, r control.ReleaseRequest) (control.Ou
 }
 
 // end ends an action and notes that in the outcome.
-func (d desk) end(ctx context.Context, a *cordon.Action, out *control.Outcome) error {
+func (d desk) end(ctx context.Context, a *cordon.Action, by string, out *control.Outcome) error {
 	if err := d.p.enforcer.Release(ctx, a.ID); err != nil {
 		return fmt.Errorf("release %s: %w", a.ID, err)
 	}
 	out.Ended = append(out.Ended, d.shown(a))
-	d.log.Info("released", "id", a.ID, "verb", a.Verb)
+	d.log.Info("released", "id", a.ID, "verb", a.Verb, "by", by)
 	delete(d.by, a.ID)
-	d.touched()
+	d.asked()
 	return nil
 }
 
@@ -189,6 +197,9 @@ func (d desk) devices() []control.Device {
 	}
 	var all []control.Device
 	for _, dev := range append(d.p.devices.All(), silent...) {
+		if dev.Gateway && len(dev.Addrs) == 0 {
+			continue // a port of the router
+		}
 		v := control.DeviceOf(d.p.wallDevice(dev), d.policyOf(dev), open[dev.ID], actions[dev.ID])
 		v.ByHand = d.byHand[dev.ID] != nil
 		all = append(all, v)

@@ -57,20 +57,28 @@ func (l *live) hostile(ctx context.Context) error {
 		return err
 	}
 	defer f.Close()
+	now := cordon.Time(l.epoch.at(monotonic()))
 	var list []nft.Hostile
-	_, err = feed.Read(f, name, l.p.now, func(i *cordon.Indicator) error {
+	_, err = feed.Read(f, name, now, func(i *cordon.Indicator) error {
 		at, ok := i.Endpoint()
 		if ok && mayBlock(i) && len(list) < maxKernelIndicators {
 			list = append(list, nft.Hostile{Addr: at.Addr(), Port: at.Port(), Inbound: i.Role == cordon.RoleScanner,
-				For: min(i.Expires.Sub(l.p.now), maxHostile)})
+				For: min(i.Expires.Sub(now), maxHostile)})
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	l.given = list
 	refused, err := l.kernel.Indicators(ctx, list, nil)
 	l.log.Info("hostile addresses in the kernel", "count", len(list)-refused, "refused", refused)
+	return err
+}
+
+// unhostile takes them back.
+func (l *live) unhostile(ctx context.Context) error {
+	_, err := l.kernel.Indicators(ctx, nil, l.given)
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"cordon/agent/enforce/nft"
 	"cordon/agent/mend"
 	"cordon/agent/network"
+	"cordon/agent/selftest"
 	"cordon/agent/state"
 )
 
@@ -50,21 +50,24 @@ type live struct {
 	hosts      *mend.Hosts
 	p          *pipeline
 	diary      *diary
+	tester     *selftest.Tester
 
 	network     cordon.Network
+	given       []nft.Hostile // to the kernel; owned by the goroutine that watches the network
 	permissions permissions
 	byHand      map[string]*state.Device
 	by          map[string]string // action → who asked for it
 
 	calls   chan func()
-	stopped chan struct{}                // closed when loop has returned
-	beat    atomic.Int64                 // monotonic time of the last turn of loop
-	view    atomic.Pointer[view]         // for the guard and the page
-	routers atomic.Pointer[[]netip.Addr] // the router's own addresses, for the guard
+	stopped chan struct{}                  // closed when loop has returned
+	beat    atomic.Int64                   // monotonic time of the last turn of loop
+	view    atomic.Pointer[view]           // for the guard and the page
+	around  atomic.Pointer[cordon.Network] // the network, for the guard and the self-test
 
-	changed, dirty bool  // to publish, to save
-	cut            int   // quarantines when it was saved last
-	lost           error // why what was remembered could not be read
+	changed, dirty bool   // to publish, to save
+	urgent         bool   // to save at once
+	cut            string // who was cut off when it was saved last
+	lost           error  // why what was remembered could not be read
 
 	judged, counted, routined, checked, savedAt cordon.Time // when it was last done
 	repaired                                    uint64      // times that the kernel's tables were
@@ -100,6 +103,7 @@ func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live,
 	if l.hosts, err = mend.New(portalHost(cfg.Page.Portal)...); err != nil {
 		return l, err
 	}
+	l.tester = l.newTester()
 	saved, err := l.remember()
 	if err != nil {
 		return l, err
@@ -148,14 +152,17 @@ func (l *live) serve(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { defer close(l.stopped); return l.loop(ctx) })
 	g.Go(func() error { return l.watch(ctx) })
-	g.Go(func() error { return server.Run(ctx) })
+	g.Go(func() error {
+		if err := server.Run(ctx); err != nil && ctx.Err() == nil { // nobody can ask then; the home is protected all the same
+			l.log.Error("the control socket is closed", "err", err)
+		}
+		return nil
+	})
 	g.Go(func() error { return l.store.Run(ctx) })
 	g.Go(func() error { return l.servePage(ctx) })
 	g.Go(func() error { return l.runGuard(ctx) })
 	g.Go(func() error {
-		return l.router.Run(ctx, func(n cordon.Network) error {
-			return l.do(ctx, func() { l.setNetwork(ctx, n) })
-		})
+		return l.router.Run(ctx, func(n cordon.Network) error { return l.networkChanged(ctx, n) })
 	})
 	l.log.Info("watching", "eyes", l.seen.Name, "why", l.seen.Why, "policy", l.cfg.Policy, "safe", l.run.Safe())
 	err = g.Wait()

@@ -155,8 +155,8 @@ func (l *live) decide(q *dns.Query) dns.Verdict {
 // pageAddresses returns where the page is: as configured, else the router's own.
 func (l *live) pageAddresses() (page [2]netip.Addr) {
 	addrs := l.cfg.DNS.Addresses
-	if n := l.routers.Load(); len(addrs) == 0 && n != nil {
-		addrs = *n
+	if n := l.around.Load(); len(addrs) == 0 && n != nil {
+		addrs = n.Addrs
 	}
 	for _, a := range addrs {
 		i := 0

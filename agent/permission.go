@@ -5,10 +5,8 @@ import (
 
 	"cordon"
 	"cordon/agent/control"
+	"cordon/agent/state"
 )
-
-// maxPermissions bounds what people allow: a home's worth, many times over.
-const maxPermissions = 256
 
 // permission is a place that somebody said a device may reach, whatever happens.
 type permission struct {
@@ -28,7 +26,7 @@ type permissions []permission
 // add takes a permission.
 func (list *permissions) add(p permission, now cordon.Time) error {
 	*list = slices.DeleteFunc(*list, func(old permission) bool { return old.over(now) || old.ID == p.ID })
-	if len(*list) >= maxPermissions {
+	if len(*list) >= state.MaxAllowed {
 		return &control.Error{Code: control.CodeRefused, Message: "too much is allowed already", Hint: "release a permission first"}
 	}
 	*list = append(*list, p)

@@ -2,9 +2,14 @@ package agent
 
 import (
 	"context"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"cordon"
+	"cordon/agent/config"
+	"cordon/agent/control"
 	"cordon/agent/incident"
 	"cordon/agent/state"
 )
@@ -42,12 +47,12 @@ func (l *live) restore(ctx context.Context, saved state.State) {
 		for _, t := range d.Allow {
 			id := d.MAC.String()
 			l.permissions = append(l.permissions, permission{ID: incident.ID("allow", id, t.Name, t.Peer.String()), Device: id,
-				To: place(t), Target: t, Reason: "It is in the configuration.", At: now})
+				To: control.FormatTarget(t), Target: t, Reason: "It is in the configuration.", At: now})
 		}
 	}
 	for _, a := range saved.Allowed {
 		if left := saved.Remaining(a.Expires, a.Left, wall, trusted); left > 0 {
-			l.permissions = append(l.permissions, permission{ID: a.ID, Device: a.Device, To: place(a.Target), Target: a.Target,
+			l.permissions = append(l.permissions, permission{ID: a.ID, Device: a.Device, To: control.FormatTarget(a.Target), Target: a.Target,
 				Reason: a.Reason, By: a.By, At: now, Expires: now.Add(left)})
 		}
 	}
@@ -58,7 +63,9 @@ func (l *live) restore(ctx context.Context, saved state.State) {
 		}
 		again := a.Action
 		again.At, again.Expires = now, now.Add(left)
-		if _, err := l.p.enforcer.Apply(ctx, stub(again.Entity.Device), &again); err != nil {
+		d := stub(again.Entity.Device)
+		d.Addrs = a.Addrs
+		if _, err := l.p.enforcer.Apply(ctx, d, &again); err != nil {
 			l.check("put in force again", err)
 			continue
 		}
@@ -69,14 +76,6 @@ func (l *live) restore(ctx context.Context, saved state.State) {
 	l.publish()
 }
 
-// place says a target as a person would name it.
-func place(t cordon.Target) string {
-	if t.Name != "" {
-		return t.Name
-	}
-	return t.Peer.String()
-}
-
 // state is what should survive now.
 func (l *live) state() state.State {
 	s := state.State{Trusted: l.epoch.trusted(time.Now().UnixNano())}
@@ -85,7 +84,7 @@ func (l *live) state() state.State {
 	for _, a := range l.p.enforcer.Active(now) {
 		left := a.Expires.Sub(now)
 		a.At, a.Expires = l.p.wall(a.At), l.p.wall(a.Expires)
-		s.Actions = append(s.Actions, state.Action{Action: a, By: l.by[a.ID], Left: left})
+		s.Actions = append(s.Actions, state.Action{Action: a, By: l.by[a.ID], Left: left, Addrs: l.addrsOf(a.Entity.Device)})
 	}
 	for _, p := range l.permissions {
 		if p.Expires != 0 && !p.over(now) {
@@ -94,23 +93,35 @@ func (l *live) state() state.State {
 		}
 	}
 	for _, d := range l.byHand {
-		s.Devices = append(s.Devices, *d)
+		if !slices.ContainsFunc(l.cfg.Devices, func(c config.Device) bool { return c.MAC.String() == d.ID }) {
+			s.Devices = append(s.Devices, *d)
+		}
 	}
 	return s
 }
 
-// save hands the state to whoever writes it. A quarantine is written at once: a
-// device must not get out by a power cut.
-func (l *live) save() {
-	s := l.state()
-	cut := 0
-	for _, a := range s.Actions {
-		if a.Verb == cordon.VerbQuarantine && a.Mode == cordon.ModeDo {
-			cut++
+// addrsOf returns the addresses of the device of an ID, as far as they are known.
+func (l *live) addrsOf(id string) []netip.Addr {
+	for _, d := range l.p.devices.All() {
+		if d.ID == id {
+			return slices.Clone(d.Addrs)
 		}
 	}
-	if cut != l.cut {
-		l.cut = cut
+	return nil
+}
+
+// save hands the state to whoever writes it. Who is cut off and what a person said
+// is written at once: no power cut may undo it.
+func (l *live) save() {
+	s := l.state()
+	var cut strings.Builder
+	for _, a := range s.Actions {
+		if a.Verb == cordon.VerbQuarantine && a.Mode == cordon.ModeDo {
+			cut.WriteString(a.ID + " ")
+		}
+	}
+	if l.urgent || cut.String() != l.cut {
+		l.urgent, l.cut = false, cut.String()
 		l.store.SaveNow(s)
 		return
 	}

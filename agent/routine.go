@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"time"
 
 	"cordon"
@@ -72,6 +71,12 @@ func (l *live) check(doing string, err error) {
 // know of.
 func (l *live) touched() { l.changed, l.dirty = true, true }
 
+// asked says that a person wanted the change, so that no power cut may undo it.
+func (l *live) asked() {
+	l.touched()
+	l.urgent = true
+}
+
 // publish gives the other goroutines a new view.
 func (l *live) publish() {
 	devices := l.p.devices.All()
@@ -110,35 +115,16 @@ var webPorts = func() (ports []uint16) {
 	return ports
 }()
 
-// setNetwork tells every stage what the router connects now.
-func (l *live) setNetwork(ctx context.Context, n cordon.Network) {
-	now := cordon.Time(l.epoch.at(monotonic()))
-	l.network = n
-	l.routers.Store(&n.Addrs)
-	l.p.devices.SetNetwork(n, now)
-	l.check("watch the ports", l.watchPorts(n))
-	l.check(doingTables, l.kernel.SetNetwork(ctx, n))
-	if l.guard != nil {
-		l.guard.SetNetwork(&n)
-	}
-	l.log.Info("network", "lan", portNames(n.LAN), "wan", portNames(n.WAN), "home", n.Home)
-	l.touched()
-}
-
-func portNames(ports []cordon.Port) []string {
-	names := make([]string, len(ports))
-	for i, p := range ports {
-		names[i] = p.Name
-	}
-	return names
-}
-
-// The watchdog's limits.
+// The watchdog's times.
 const (
 	// hungAfter is how long the pipeline may take for one thing. A full flow table
 	// takes milliseconds, a netlink time-out five seconds.
 	hungAfter    = 15 * time.Second
 	watchedEvery = time.Second
+	// giveBackAfter is when the start is over, giveBackEvery how often memory is
+	// given back while there is little left of what the process may have.
+	giveBackAfter = 10 * time.Second
+	giveBackEvery = time.Minute
 )
 
 // errHung and errMemory are why the watchdog ends the process; what started it
@@ -149,11 +135,12 @@ var (
 )
 
 // watch ends the agent when the pipeline hangs or the process grows beyond bounds.
-// Twice the memory that it should keep below is beyond: on the way there, what the
-// collector can give back is given back.
+// Twice the memory that it should keep below is beyond: on the way there, what can
+// be given back is given back.
 func (l *live) watch(ctx context.Context) error {
 	tick := time.NewTicker(watchedEvery)
 	defer tick.Stop()
+	due := time.Now().Add(giveBackAfter)
 	for {
 		select {
 		case <-ctx.Done():
@@ -163,11 +150,13 @@ func (l *live) watch(ctx context.Context) error {
 		if beat := l.beat.Load(); beat != 0 && time.Duration(monotonic()-beat) > hungAfter {
 			return errHung
 		}
-		switch rss := residentBytes(); {
-		case rss > 2*l.cfg.Limits.Memory:
+		rss := residentBytes()
+		if rss > 2*l.cfg.Limits.Memory {
 			return errMemory
-		case rss > l.cfg.Limits.Memory:
-			debug.FreeOSMemory()
+		}
+		if now := time.Now(); now.After(due) && (rss > l.cfg.Limits.Memory*9/10 || due.Before(l.begun.Add(giveBackAfter+time.Second))) {
+			due = now.Add(giveBackEvery)
+			giveBack()
 		}
 	}
 }

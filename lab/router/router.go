@@ -72,11 +72,13 @@ func Start(t testing.TB, home *netns.Home, extra string) *Agent {
 	dir := t.TempDir()
 	a := &Agent{t: t, home: home, Dir: filepath.Join(dir, "state"), Config: filepath.Join(dir, "agent.toml")}
 	socket := filepath.Join(dir, "agent.sock")
+	extra += os.Getenv("CORDON_AGENT_CONFIG") // of a build for debugging, which needs more memory
 	text := fmt.Sprintf("%s\n[state]\ndir = %q\n[control]\nsocket = %q\n", extra, a.Dir, socket)
 	if err := os.WriteFile(a.Config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a.Client = control.NewClient(socket)
+	t.Cleanup(func() { a.Process.Kill() })
 	a.Run()
 	return a
 }
@@ -113,7 +115,7 @@ func (a *Agent) Device(i int) control.Device {
 	a.t.Helper()
 	devices, err := a.Devices(context.Background())
 	if err != nil {
-		a.t.Fatal(err)
+		a.t.Fatalf("%v\n%s", err, a.Process.Output())
 	}
 	mac := a.home.Config.DeviceMAC(i)
 	for _, d := range devices {

@@ -19,7 +19,7 @@ const (
 const (
 	protoUDP      = 17
 	protoFragment = 44
-	hops          = 64 // RFC 1700's default
+	hops          = 64 // Linux sends its own packets with as many
 	// fragmentTotal is the largest IP packet that the guard makes of a datagram
 	// that does not fit the link, bytes: every link takes it (RFC 8200 §5). The
 	// kernel puts the fragments together again for connection tracking and cuts

@@ -1,0 +1,86 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"cordon"
+	"cordon/agent/selftest"
+)
+
+// newTester returns what watches over changes that could cut the home off: they
+// are undone if what worked just before does not just after.
+func (l *live) newTester() *selftest.Tester {
+	var ask selftest.Asker
+	return selftest.New(selftest.Config{Probes: []selftest.Probe{ask.Uplink(l.beyond, l.beyond), ask.LAN(l.untouched)}})
+}
+
+// beyond returns who can be asked whether the line works: the router's resolvers
+// and gateways.
+func (l *live) beyond() (list []netip.Addr) {
+	n := l.around.Load()
+	if n == nil {
+		return nil
+	}
+	for _, a := range n.Spared {
+		if !slices.Contains(n.Addrs, a) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// untouched returns addresses of devices that nothing is done about.
+func (l *live) untouched() (list []netip.Addr) {
+	v := l.view.Load()
+	if v == nil {
+		return nil
+	}
+	for a, r := range v.byAddr {
+		if r.quarantine == nil && !r.device.Gateway && !a.IsLinkLocalUnicast() {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// networkChanged follows the router's network. First come the kernel's tables, so
+// that nothing is open for a moment, watched by the self-test; then the stages.
+func (l *live) networkChanged(ctx context.Context, n cordon.Network) error {
+	l.around.Store(&n)
+	l.test(ctx, "the network", func() error { return l.kernel.SetNetwork(ctx, n) }, func() error { return l.kernel.Reset(ctx) })
+	first := false
+	err := l.do(ctx, func() {
+		first = len(l.network.LAN) == 0
+		l.setNetwork(n)
+	})
+	if err == nil && first && len(n.LAN) > 0 {
+		l.test(ctx, "hostile addresses", func() error { return l.hostile(ctx) }, func() error { return l.unhostile(ctx) })
+	}
+	return err
+}
+
+// test makes a change under the eyes of the self-test, and says what came of it.
+func (l *live) test(ctx context.Context, what string, do, undo func() error) {
+	result, err := l.tester.Around(ctx, do, undo)
+	switch {
+	case err != nil:
+		l.do(ctx, func() { l.check(doingTables, err) })
+	case result.Outcome == selftest.RolledBack, result.Outcome == selftest.Stuck:
+		l.log.Error("a change of rules cut the home off", "change", what, "outcome", result.Outcome, "failed", result.Failed)
+	default:
+		l.log.Info("rules changed", "change", what, "test", result.Outcome, "why", result.Why)
+	}
+}
+
+// setNetwork tells every stage what the router connects now.
+func (l *live) setNetwork(n cordon.Network) {
+	l.network = n
+	l.p.devices.SetNetwork(n, l.p.now)
+	l.check("watch the ports", l.watchPorts(n))
+	if l.guard != nil {
+		l.guard.SetNetwork(&n)
+	}
+	l.touched()
+}
