@@ -15,7 +15,10 @@ import (
 // or not an agent runs, and changes nothing.
 func Doctor(ctx context.Context, cfg config.Config) []control.Finding {
 	c := doctor.Config{StateDir: cfg.State.Dir, Guard: cfg.DNS.Guard, Built: time.Unix(0, released),
-		EBPF: func(context.Context) error { return kernel.Probe() }}
+		EBPF:     func(context.Context) error { return kernel.Probe() },
+		NFTables: func(context.Context) error { return network.TryNFTables() },
+		DNSRules: func(context.Context) ([]string, error) { return network.DNSRules() },
+	}
 	r, err := network.New(network.Config{LAN: cfg.Network.LAN, WAN: cfg.Network.WAN, Spared: cfg.Network.Spared})
 	if err == nil {
 		c.Network, err = r.Read()

@@ -161,6 +161,7 @@ func (l *live) serve(ctx context.Context) error {
 	g.Go(func() error { return l.store.Run(ctx) })
 	g.Go(func() error { return l.servePage(ctx) })
 	g.Go(func() error { return l.runGuard(ctx) })
+	g.Go(func() error { return l.checkChanges(ctx) })
 	g.Go(func() error {
 		return l.router.Run(ctx, func(n cordon.Network) error { return l.networkChanged(ctx, n) })
 	})

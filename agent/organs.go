@@ -147,7 +147,7 @@ func (l *live) decide(q *dns.Query) dns.Verdict {
 		if l.cfg.DNS.Blocked == config.AnswerPage {
 			return dns.Verdict{Do: dns.Redirect, EDE: dns.EDEBlocked, Page: l.pageAddresses()}
 		}
-		return dns.Verdict{Do: dns.Refuse, EDE: dns.EDEBlocked, Text: "blocked for your security by " + l.cfg.Page.Brand}
+		return dns.Verdict{Do: dns.Refuse, EDE: dns.EDEBlocked, Text: "blocked for your security"}
 	}
 	return dns.Verdict{Do: dns.Pass}
 }
@@ -220,7 +220,7 @@ func (l *live) notice(remote netip.AddrPort) (page.Notice, bool) {
 		return page.Notice{}, false
 	}
 	q := r.quarantine
-	return page.Notice{Device: r.device.Label(), Reason: q.Reason, Since: q.At, Until: q.Expires, ByHand: q.Incident == "",
+	return page.Notice{Device: r.device.Label(), Kinds: r.kinds, Reason: q.Reason, Since: q.At, Until: q.Expires, ByHand: q.Incident == "",
 		Updates: l.hosts.Knows(r.device.Maker)}, true
 }
 

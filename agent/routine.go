@@ -84,7 +84,7 @@ func (l *live) publish() {
 	for i := range inForce {
 		inForce[i].At, inForce[i].Expires = l.p.wall(inForce[i].At), l.p.wall(inForce[i].Expires)
 	}
-	l.view.Store(newView(devices, inForce, l.policyOf))
+	l.view.Store(newView(devices, inForce, l.p.incident.Open(), l.policyOf))
 	l.check(doingTables, l.kernel.Shield(l.ctx, l.shielded(devices)))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"cordon"
 	"cordon/agent/selftest"
@@ -59,6 +60,25 @@ func (l *live) networkChanged(ctx context.Context, n cordon.Network) error {
 		l.test(ctx, "hostile addresses", func() error { return l.hostile(ctx) }, func() error { return l.unhostile(ctx) })
 	}
 	return err
+}
+
+// checkEvery is how often changes that were made in a hurry are tested.
+const checkEvery = 5 * time.Second
+
+// checkChanges tests what was changed while another change was being tested.
+func (l *live) checkChanges(ctx context.Context) error {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if result, err := l.tester.Check(ctx); err != nil || result.Outcome == selftest.RolledBack || result.Outcome == selftest.Stuck {
+			l.log.Error("changes of rules cut the home off", "outcome", result.Outcome, "failed", result.Failed, "err", err)
+		}
+	}
 }
 
 // test makes a change under the eyes of the self-test, and says what came of it.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"cordon"
@@ -22,11 +23,13 @@ type resident struct {
 	device     cordon.Device
 	policy     cordon.Policy
 	quarantine *cordon.Action  // nil when it is not cut off
+	kinds      []cordon.Kind   // of its open incident, the most serious first
 	names      map[string]bool // blocked by name, each with what is below it
 }
 
-// newView makes the view of the devices and of what is in force.
-func newView(devices []*cordon.Device, inForce []cordon.Action, policy func(*cordon.Device) cordon.Policy) *view {
+// newView makes the view of the devices, of what is in force and of the open
+// incidents.
+func newView(devices []*cordon.Device, inForce []cordon.Action, open []*cordon.Incident, policy func(*cordon.Device) cordon.Policy) *view {
 	v := &view{byAddr: make(map[netip.Addr]*resident), byMAC: make(map[cordon.MAC]*resident)}
 	byID := make(map[string]*resident)
 	for _, d := range devices {
@@ -57,7 +60,22 @@ func newView(devices []*cordon.Device, inForce []cordon.Action, policy func(*cor
 			r.names[a.Entity.Target.Name] = true
 		}
 	}
+	for _, i := range open {
+		if r := byID[i.Device.ID]; r != nil {
+			r.kinds = gravest(i.Marks)
+		}
+	}
 	return v
+}
+
+// gravest returns the kinds that were worth telling, the most serious first.
+func gravest(marks []cordon.Mark) (kinds []cordon.Kind) {
+	marks = slices.Clone(marks)
+	slices.SortStableFunc(marks, func(a, b cordon.Mark) int { return int(b.Level) - int(a.Level) })
+	for _, m := range marks {
+		kinds = append(kinds, m.Kind)
+	}
+	return kinds
 }
 
 func (v *view) add(r *resident) {

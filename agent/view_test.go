@@ -49,7 +49,7 @@ func TestQuestion(t *testing.T) {
 		{"cut off, asks for its maker's firmware", "www.hikvision.com", cordon.PolicyProtect, []cordon.Action{cut}, answerResolve},
 		{"cutting off is only asked for", "example.com", cordon.PolicyAsk, []cordon.Action{asked}, answerPass},
 	} {
-		v := newView([]*cordon.Device{cam}, c.inForce, func(*cordon.Device) cordon.Policy { return c.policy })
+		v := newView([]*cordon.Device{cam}, c.inForce, nil, func(*cordon.Device) cordon.Policy { return c.policy })
 		for how, r := range map[string]*resident{"MAC": v.find(netip.Addr{}, cam.MAC), "address": v.find(cam.Addrs[0], cordon.MAC{})} {
 			if got := v.question(r, []byte(c.asks), listed("c2.example"), hosts, 0); got != c.want {
 				t.Errorf("%s, found by %s: answer %d, want %d", c.name, how, got, c.want)
@@ -62,7 +62,7 @@ func TestQuestion(t *testing.T) {
 // known to be so before it is heard again.
 func TestQuarantineOutlivesTheTable(t *testing.T) {
 	cut := cordon.Action{Verb: cordon.VerbQuarantine, Mode: cordon.ModeDo, Entity: cordon.Entity{Device: "44:19:b6:00:00:10"}}
-	v := newView(nil, []cordon.Action{cut}, func(*cordon.Device) cordon.Policy { return cordon.PolicyProtect })
+	v := newView(nil, []cordon.Action{cut}, nil, func(*cordon.Device) cordon.Policy { return cordon.PolicyProtect })
 	if r := v.find(netip.Addr{}, cordon.MAC{0x44, 0x19, 0xb6, 0, 0, 0x10}); r == nil || r.quarantine == nil {
 		t.Error("forgotten")
 	}
@@ -81,7 +81,7 @@ func TestQuestionDoesNotAllocate(t *testing.T) {
 	hosts, _ := mend.New()
 	d := &cordon.Device{ID: "192.168.1.10", Addrs: []netip.Addr{netip.MustParseAddr("192.168.1.10")}}
 	block := cordon.Action{Verb: cordon.VerbBlock, Mode: cordon.ModeDo, Entity: cordon.Entity{Device: d.ID, Target: cordon.Target{Name: "bad.example"}}}
-	v := newView([]*cordon.Device{d}, []cordon.Action{block}, func(*cordon.Device) cordon.Policy { return cordon.PolicyProtect })
+	v := newView([]*cordon.Device{d}, []cordon.Action{block}, nil, func(*cordon.Device) cordon.Policy { return cordon.PolicyProtect })
 	name := []byte("www.example.com")
 	if n := testing.AllocsPerRun(100, func() { v.question(v.find(d.Addrs[0], cordon.MAC{}), name, nil, hosts, 0) }); n > 0 {
 		t.Errorf("%v allocations for a name that passes", n)

@@ -159,7 +159,7 @@ func Default() Config {
 		Capture: Capture{Mode: EyesAuto, DeviceFrames: 500},
 		Policy:  cordon.PolicyObserve,
 		DNS:     DNS{Guard: true, Blocked: AnswerNXDomain},
-		Page:    Page{Port: 8053, Brand: "your internet provider", Languages: []string{"en"}},
+		Page:    Page{Port: 8053, Languages: []string{"en", "de", "es"}},
 		Limits:  Limits{Memory: 25e6, Quarantines: 3},
 		State:   State{Dir: "/var/lib/cordon"},
 		Control: Control{Socket: "/run/cordon/agent.sock"},
