@@ -13,9 +13,9 @@ import (
 // How often a live agent does what no packet calls for.
 const (
 	// trafficEvery is how often each device's traffic is judged. Floods have to be
-	// limited within a second of their beginning; the kernel's counts are cheap to
-	// read.
-	trafficEvery = 250 * time.Millisecond
+	// limited within a second of their beginning; asking is cheap while no interval of
+	// the kernel's is over.
+	trafficEvery = 100 * time.Millisecond
 	// countEvery is how often the kernel's flow counts are gathered (8,192 flows
 	// take about 5 ms).
 	countEvery = 10 * time.Second

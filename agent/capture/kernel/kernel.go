@@ -4,7 +4,7 @@
 //
 // Frames come out of Next, as from any source of agent.Run; what was counted and
 // not handed over comes out of Flows every few seconds and, for each device, out
-// of Traffic each second. Want tells the program that somebody reads a flow and
+// of Traffic twice a second. Want tells the program that somebody reads a flow and
 // so needs more than its beginning. The program only sees; it never drops,
 // changes or delays a packet, and it ends with this process where the kernel has
 // tcx (Linux 6.6).
@@ -141,7 +141,7 @@ type Source struct {
 	ring    *ring
 
 	last   int64  // time of the newest frame or moment
-	told   uint64 // which seconds Traffic has told
+	told   uint64 // until when Traffic has told
 	sweep  sweep
 	rounds rounds
 	timer  *time.Timer

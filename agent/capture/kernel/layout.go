@@ -90,7 +90,7 @@ type top struct {
 	Pad          uint32
 }
 
-type second struct {
+type interval struct {
 	End          uint64
 	Out, In      [sorts]tally
 	Spoofed      tally
@@ -103,7 +103,7 @@ type device struct {
 	Ahead       [2]uint64
 	Capped      uint64
 	Now, Pad    uint32
-	Seconds     [2]second
+	Intervals   [2]interval
 }
 
 // recordLen is the size of struct record, which goes before a frame in the ring.

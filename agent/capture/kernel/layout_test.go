@@ -35,7 +35,7 @@ func TestLayout(t *testing.T) {
 		all(spec.Maps["flows"].Key, spec.Maps["flows"].Value, spec.Maps["devices"].Value,
 			spec.Variables["config"].Type.Type, spec.Variables["live"].Type.Type)
 		for name, v := range map[string]any{"config": config{}, "prefix": prefix{}, "live": live{}, "end": end{}, "key": key{}, "slot": slot{},
-			"half": half{}, "flow": flow{}, "tally": tally{}, "top": top{}, "second": second{}, "device": device{}} {
+			"half": half{}, "flow": flow{}, "tally": tally{}, "top": top{}, "interval": interval{}, "device": device{}} {
 			s := structs[name]
 			if s == nil {
 				t.Errorf("%s: no struct %s", file, name)

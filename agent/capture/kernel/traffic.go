@@ -17,11 +17,15 @@ type rounds struct {
 	traffic cordon.Traffic
 }
 
+// Interval is for how long a device's packets are counted together. A flood must be
+// slowed down within a second of its beginning, so it must not take one to see it.
+const Interval = 500 * time.Millisecond
+
 // deviceBatch is how many devices are read by one system call: a home's.
 const deviceBatch = 64
 
 // Traffic tells what each device sent to the outside of the home and received
-// from it in each full second since the last call, at most the last two; a
+// from it in each full Interval since the last call, at most the last two; a
 // device without such traffic is not told of. Device is left nil. The Traffic is
 // lent for the call.
 func (s *Source) Traffic(now cordon.Time, tell func(*cordon.Traffic)) error {
@@ -33,18 +37,18 @@ func (s *Source) Traffic(now cordon.Time, tell func(*cordon.Traffic)) error {
 		r.keys, r.devices = make([]uint64, deviceBatch), make([]device, deviceBatch)
 	}
 	until := uint64(int64(now) - s.cfg.Base)
-	until -= until % uint64(time.Second)
+	until -= until % uint64(Interval)
 	if until <= s.told {
 		return nil
 	}
 	err := each(s.objects.Devices, r.keys, r.devices, func(mac *uint64, d *device) {
 		first := 0
-		if d.Seconds[0].End > d.Seconds[1].End {
+		if d.Intervals[0].End > d.Intervals[1].End {
 			first = 1
 		}
 		for _, i := range [2]int{first, 1 - first} {
-			if sec := &d.Seconds[i]; sec.End > s.told && sec.End <= until {
-				s.fill(&r.traffic, *mac, sec)
+			if n := &d.Intervals[i]; n.End > s.told && n.End <= until {
+				s.fill(&r.traffic, *mac, n)
 				tell(&r.traffic)
 			}
 		}
@@ -56,13 +60,13 @@ func (s *Source) Traffic(now cordon.Time, tell func(*cordon.Traffic)) error {
 	return nil
 }
 
-// fill makes the traffic of a device's second.
-func (s *Source) fill(t *cordon.Traffic, mac uint64, sec *second) {
-	*t = cordon.Traffic{MAC: macOf(mac), At: cordon.Time(int64(sec.End) + s.cfg.Base), Span: time.Second,
-		Spoofed: cordon.Count(sec.Spoofed), Dests: distinct(&sec.Dests), Ports: distinct(&sec.Ports)}
+// fill makes the traffic of a device's interval.
+func (s *Source) fill(t *cordon.Traffic, mac uint64, n *interval) {
+	*t = cordon.Traffic{MAC: macOf(mac), At: cordon.Time(int64(n.End) + s.cfg.Base), Span: Interval,
+		Spoofed: cordon.Count(n.Spoofed), Dests: distinct(&n.Dests), Ports: distinct(&n.Ports)}
 	for i := range t.Out {
-		t.Out[i], t.In[i] = cordon.Count(sec.Out[i]), cordon.Count(sec.In[i])
-		t.Top[i] = topOf(&sec.Top[i], t.Out[i].Packets)
+		t.Out[i], t.In[i] = cordon.Count(n.Out[i]), cordon.Count(n.In[i])
+		t.Top[i] = topOf(&n.Top[i], t.Out[i].Packets)
 	}
 }
 

@@ -127,14 +127,14 @@ INLINE void vote(struct top *t, struct packet *p, u32 n)
 	}
 }
 
-/* now returns the second of a device, begun anew if the last is over. */
-INLINE struct second *this_second(struct device *d, u64 now)
+/* this_interval returns the interval of a device, begun anew if the last is over. */
+INLINE struct interval *this_interval(struct device *d, u64 now)
 {
 	if (now >= d->until) {
-		u64 number = now / SECOND;
+		u64 number = now / INTERVAL;
 		u32 which = number & 1;
-		struct second *s = &d->seconds[which];
-		u64 end = (number + 1) * SECOND;
+		struct interval *s = &d->intervals[which];
+		u64 end = (number + 1) * INTERVAL;
 		if (s->end != end) {
 			__builtin_memset(s, 0, sizeof *s);
 			s->end = end;
@@ -142,7 +142,7 @@ INLINE struct second *this_second(struct device *d, u64 now)
 		d->now = which;
 		d->until = end;
 	}
-	return &d->seconds[d->now & 1];
+	return &d->intervals[d->now & 1];
 }
 
 /* tally counts what goes to the outside of the home or comes from it. */
@@ -151,7 +151,7 @@ INLINE void tally(struct device *d, struct packet *p, const int ingress, u64 now
 	int from = p->from, to = p->to;
 	if (ingress ? !from && !to : !from)
 		return;
-	struct second *t = this_second(d, now);
+	struct interval *t = this_interval(d, now);
 	/* A number out of a table is one number to the verifier, not six. */
 	u32 kind = live.sort[(p->proto & 255) * 2 + (p->flags >> 1 & 1)] & 7;
 	u32 bytes = p->bytes + p->extra;

@@ -7,6 +7,8 @@
 #define WANTS 131072  /* a power of two */
 #define COPIES 16     /* group frames of the router that are remembered, a power of two */
 #define SECOND 1000000000ULL
+/* What devices send is told of in intervals of this length; Interval in layout.go. */
+#define INTERVAL (SECOND / 2)
 
 /* What is set once, before the program is loaded. Times in nanoseconds. */
 struct config {
@@ -100,7 +102,7 @@ struct top {
 	u32 pad;
 };
 
-struct second {
+struct interval {
 	u64 end; /* when it is over */
 	struct tally out[SORTS], in[SORTS], spoofed;
 	u64 dests[4], ports[4];
@@ -109,12 +111,12 @@ struct second {
 
 struct device {
 	u64 born;
-	u64 until;     /* when the second of now ends */
+	u64 until;     /* when the interval of now ends */
 	u64 ahead[2];  /* of sending, of receiving: when the cap is used up to */
 	u64 capped;
-	u32 now;       /* which second is that of now */
+	u32 now;       /* which interval is that of now */
 	u32 pad;
-	struct second seconds[2];
+	struct interval intervals[2];
 };
 
 /* A frame, as far as the program looks at it. It lies in a map and not on the
