@@ -37,7 +37,7 @@ func routerCommand() cli.Command {
 		Setup: func(fs *flag.FlagSet) func(context.Context, []string) error {
 			var o routerOptions
 			fs.StringVar(&o.agent, "agent", besideMe("cordon-agent"), "`path` of the agent; empty: without it")
-			fs.StringVar(&o.setups, "setups", "", "comma-separated `NAMES` of the setups to measure (default: all)")
+			fs.StringVar(&o.setups, "setups", "", "comma-separated beginnings of the `NAMES` of the setups to measure (default: all)")
 			fs.StringVar(&o.loads, "loads", "", "comma-separated numbers, from 1, of the `KINDS` of traffic (default: all)")
 			fs.BoolVar(&o.skip, "skip-missing", false, "leave out programs that are not installed")
 			fs.IntVar(&o.cfg.Rounds, "rounds", bench.DefaultRounds, "rounds")
@@ -78,7 +78,7 @@ func (o *routerOptions) choose() error {
 	if o.cfg.Rounds < 1 || o.cfg.Length <= 0 || o.cfg.Settle < 0 {
 		return cli.Usage("bench-router: --rounds must be at least 1, --length above and --settle at least 0")
 	}
-	o.cfg.Setups = append(bench.Setups(o.agent), o.more...)
+	o.cfg.Setups = bench.Setups(o.agent)
 	if o.setups != "" {
 		names := strings.Split(o.setups, ",")
 		for i := range names {
@@ -88,6 +88,7 @@ func (o *routerOptions) choose() error {
 			return s.Name != bench.Alone && !slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(s.Name, n) })
 		})
 	}
+	o.cfg.Setups = append(o.cfg.Setups, o.more...)
 	if o.skip {
 		o.cfg.Setups = slices.DeleteFunc(o.cfg.Setups, func(s bench.Setup) bool {
 			if len(s.Command) == 0 {

@@ -13,8 +13,8 @@ const Indicators = 20_000
 // The names of the setups that are known.
 const (
 	Alone     = "router alone"
-	EBPF      = "agent, eBPF"
-	AFPacket  = "agent, AF_PACKET"
+	EBPF      = "agent (eBPF)"
+	AFPacket  = "agent (AF_PACKET)"
 	Softflowd = "softflowd"
 	NDPI      = "ndpiReader"
 )
