@@ -47,19 +47,34 @@ func (l *live) openIndicators() error {
 // hostile gives the kernel the addresses that nothing of the home may reach, so
 // that not even a first packet leaves. The kernel's list is for all devices: where
 // the policy of one says otherwise, the detectors stop each device by itself.
-func (l *live) hostile(ctx context.Context) error {
-	name := l.cfg.Indicators.File
-	if name == "" || l.run.Safe() || !l.protectsAll() {
-		return nil
+func (l *live) hostile(ctx context.Context) {
+	if l.cfg.Indicators.File == "" || l.run.Safe() || !l.protectsAll() {
+		return
 	}
-	f, err := os.Open(name)
+	list, err := l.hostileAddresses()
 	if err != nil {
+		l.log.Error("hostile addresses not read", "err", err)
+		return
+	}
+	l.test(ctx, "hostile addresses", func() error {
+		refused, err := l.kernel.Indicators(ctx, list, nil)
+		l.log.Info("hostile addresses in the kernel", "count", len(list)-refused, "refused", refused)
 		return err
+	}, func() error {
+		_, err := l.kernel.Indicators(ctx, nil, list)
+		return err
+	})
+}
+
+// hostileAddresses reads from the file what the kernel is to block.
+func (l *live) hostileAddresses() (list []nft.Hostile, err error) {
+	f, err := os.Open(l.cfg.Indicators.File)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	now := cordon.Time(l.epoch.at(monotonic()))
-	var list []nft.Hostile
-	_, err = feed.Read(f, name, now, func(i *cordon.Indicator) error {
+	_, err = feed.Read(f, l.cfg.Indicators.File, now, func(i *cordon.Indicator) error {
 		at, ok := i.Endpoint()
 		if ok && mayBlock(i) && len(list) < maxKernelIndicators {
 			list = append(list, nft.Hostile{Addr: at.Addr(), Port: at.Port(), Inbound: i.Role == cordon.RoleScanner,
@@ -67,19 +82,7 @@ func (l *live) hostile(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	l.given = list
-	refused, err := l.kernel.Indicators(ctx, list, nil)
-	l.log.Info("hostile addresses in the kernel", "count", len(list)-refused, "refused", refused)
-	return err
-}
-
-// unhostile takes them back.
-func (l *live) unhostile(ctx context.Context) error {
-	_, err := l.kernel.Indicators(ctx, nil, l.given)
-	return err
+	return list, err
 }
 
 // protectsAll reports whether every device is to be protected.

@@ -53,7 +53,6 @@ type live struct {
 	tester     *selftest.Tester
 
 	network     cordon.Network
-	given       []nft.Hostile // to the kernel; owned by the goroutine that watches the network
 	permissions permissions
 	byHand      map[string]*state.Device
 	by          map[string]string // action → who asked for it
@@ -84,6 +83,7 @@ func Live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer l.close()
+	giveBack()
 	return l.serve(ctx)
 }
 

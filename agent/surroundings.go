@@ -57,7 +57,9 @@ func (l *live) networkChanged(ctx context.Context, n cordon.Network) error {
 		l.setNetwork(n)
 	})
 	if err == nil && first && len(n.LAN) > 0 {
-		l.test(ctx, "hostile addresses", func() error { return l.hostile(ctx) }, func() error { return l.unhostile(ctx) })
+		giveBack()
+		l.hostile(ctx)
+		giveBack()
 	}
 	return err
 }

@@ -109,8 +109,8 @@ type Limits struct {
 
 // codeMemory is what the process has resident besides what the Go runtime counts:
 // its mapped program. A skeleton with the same libraries had 13.2 MB resident when
-// idle, 10 MB of it the program; the rest is for pages of the kernel's rings.
-const codeMemory = 11e6
+// idle, 10 MB of it the program, and the kernel's rings are 2 MB.
+const codeMemory = 13e6
 
 // Heap returns the limit to give the Go runtime (debug.SetMemoryLimit), in bytes,
 // so that the process stays within Memory.
