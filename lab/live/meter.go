@@ -84,10 +84,48 @@ func (m *Meter) open(iface string) error {
 	if err == nil {
 		m.raw, err = m.file.SyscallConn()
 	}
+	if err == nil {
+		err = awaitStamps()
+	}
 	if err != nil {
 		m.file.Close()
 	}
 	return err
+}
+
+// awaitStamps waits until the kernel stamps packets as they come. It begins that
+// a little after the first socket asked for it (net_enable_timestamp), and stamps
+// packets until then when they are read. So a packet to ourselves is left
+// unread for a moment, until its stamp is older than that.
+func awaitStamps() error {
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("try time stamps: %w", err)
+	}
+	defer c.Close()
+	raw, err := c.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	const unread = 2 * time.Millisecond
+	for range 500 {
+		if _, err := c.WriteTo([]byte("now"), c.LocalAddr()); err != nil {
+			return fmt.Errorf("try time stamps: %w", err)
+		}
+		time.Sleep(unread)
+		read, late := time.Now(), false
+		err := raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+			b, control := make([]byte, 8), make([]byte, 128)
+			if _, n, _, _, err := unix.Recvmsg(int(fd), b, control, unix.MSG_DONTWAIT); err == nil {
+				late = read.Sub(stamp(control[:n])) < unread/2
+			}
+		})
+		if err != nil || !late {
+			return err
+		}
+	}
+	return errors.New("try time stamps: packets are stamped late for a second")
 }
 
 // big turns a number into network byte order.
