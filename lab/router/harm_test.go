@@ -18,9 +18,12 @@ import (
 )
 
 // site is a web server on the internet.
-func site(t *testing.T, home *netns.Home, at string) {
+func site(t *testing.T, home *netns.Home, at string) { t.Helper(); serve(t, home.Internet, at) }
+
+// serve is a web server on a host.
+func serve(t *testing.T, h *netns.Host, at string) {
 	t.Helper()
-	l, err := home.Internet.Listen("tcp", at)
+	l, err := h.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
