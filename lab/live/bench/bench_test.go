@@ -71,7 +71,7 @@ func TestGroup(t *testing.T) {
 	}
 	host := netns.New(t).Host("host")
 	p := host.Go("sh", "-c", "until grep -q cordon-bench /proc/self/cgroup; do :; done; "+
-		"head -c 20000000 /dev/zero | tail -c 20000000 >/dev/null; echo done; exec sleep 1000")
+		"head -c 20000000 /dev/zero | tail -c 20000000 >/dev/null; echo done; sleep 1000")
 	g := newGroup(p)
 	if g == nil {
 		t.Skip("the system has no memory control groups")

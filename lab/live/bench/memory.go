@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"cordon/lab/netns"
 )
@@ -37,7 +39,7 @@ func newGroup(p *netns.Process) *group {
 		if err == nil {
 			return &g
 		}
-		g.remove()
+		_ = os.Remove(g.dir)
 	}
 	return nil
 }
@@ -55,9 +57,19 @@ func (g *group) most() int64 {
 	return n
 }
 
-// remove removes the group, whose process has ended.
+// remove removes the group and ends what is left in it: children of the program,
+// which has ended.
 func (g *group) remove() {
-	if g != nil {
-		_ = os.Remove(g.dir)
+	if g == nil {
+		return
 	}
+	netns.Holds(time.Second, func() bool {
+		left, _ := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
+		for _, pid := range strings.Fields(string(left)) {
+			if n, err := strconv.Atoi(pid); err == nil {
+				_ = syscall.Kill(n, syscall.SIGKILL)
+			}
+		}
+		return os.Remove(g.dir) == nil
+	})
 }
