@@ -61,28 +61,28 @@ func sort(p *packet.Packet) cordon.Sort {
 }
 
 // sent counts a packet towards an address of the internet.
-func (e *entry) sent(p *packet.Packet, to address, hash uint64) {
+func (e *entry) sent(p *packet.Packet, to *far) {
 	e.active, e.own[family(p)] = true, true
 	s := sort(p)
 	add(&e.count[out][s], p)
-	e.dests.add(hash)
+	e.dests.add(to.hash)
 	port := uint16(0)
 	if p.Layers&(packet.HasTCP|packet.HasUDP) != 0 {
 		port = p.DstPort
 		e.ports.add(uint64(port) * spread)
 	}
-	e.top[s].vote(network(p, to), p.Dst, to, port)
+	e.top[s].vote(to, p.Dst, port)
 }
 
 // received counts a packet from an address of the internet. A reset answers nothing.
-func (e *entry) received(p *packet.Packet, from address) {
+func (e *entry) received(p *packet.Packet, from *far) {
 	if p.Layers&packet.HasTCP != 0 && p.TCPFlags&packet.RST != 0 {
 		return
 	}
 	e.active = true
 	s := sort(p)
 	add(&e.count[in][s], p)
-	if t := &e.top[s]; t.packets > 0 && network(p, from) == t.net {
+	if t := &e.top[s]; t.packets > 0 && from.net == t.net {
 		t.back++
 	}
 }
@@ -127,9 +127,8 @@ func mac(key uint64) (m cordon.MAC) {
 // and Moore's majority vote (MJRTY, 1981). What it counts of the winner leaves out
 // what came before it last took the lead.
 type candidate struct {
-	net     uint64     // see network
+	net     uint64     // see far
 	addr    netip.Addr // the first of it
-	first   address    // as well
 	votes   uint32
 	port    uint16
 	addrs   bool // there were several
@@ -138,15 +137,15 @@ type candidate struct {
 	back    uint64
 }
 
-func (c *candidate) vote(net uint64, addr netip.Addr, a address, port uint16) {
+func (c *candidate) vote(to *far, addr netip.Addr, port uint16) {
 	switch {
-	case c.net == net && c.packets > 0:
+	case c.net == to.net && c.packets > 0:
 		c.votes++
 		c.packets++
-		c.addrs = c.addrs || c.first != a
+		c.addrs = c.addrs || c.addr != addr
 		c.ports = c.ports || c.port != port
 	case c.votes == 0:
-		*c = candidate{net: net, addr: addr, first: a, port: port, votes: 1, packets: 1}
+		*c = candidate{net: to.net, addr: addr, port: port, votes: 1, packets: 1}
 	default:
 		c.votes--
 	}
@@ -169,14 +168,6 @@ func (c *candidate) top() cordon.Top {
 		t.Port = c.port
 	}
 	return t
-}
-
-// network is a number for the /24 or the /48 of an address.
-func network(p *packet.Packet, a address) uint64 {
-	if p.Layers&packet.HasIPv6 != 0 {
-		return a.hi >> 16
-	}
-	return 1<<63 | a.lo>>8&(1<<24-1)
 }
 
 // distinct estimates how many different things it was shown, by how many of its

@@ -58,16 +58,23 @@ func (x *index) add(mac uint64, number int) {
 
 func (x *index) clear() { clear(x.places) }
 
-// address is an IP address as two words; an IPv4 one as RFC 4291 §2.5.5.2 maps it.
-type address struct{ hi, lo uint64 }
-
-func addressOf(a netip.Addr) address {
-	b := a.As16()
-	return address{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+// far is an address of the internet, taken apart.
+type far struct {
+	hi, lo uint64 // an IPv4 one as RFC 4291 §2.5.5.2 maps it
+	hash   uint64 // its best bits are at the top
+	net    uint64 // a number for its /24 or its /48
 }
 
-// hash has its best bits at the top.
-func (a address) hash() uint64 { return (a.hi*spread ^ a.lo) * spread }
+func farOf(a netip.Addr) far {
+	b := a.As16()
+	f := far{hi: binary.BigEndian.Uint64(b[:8]), lo: binary.BigEndian.Uint64(b[8:])}
+	f.hash = (f.hi*spread ^ f.lo) * spread
+	f.net = f.hi >> 16
+	if a.Is4() {
+		f.net = 1<<63 | f.lo>>8&(1<<24-1)
+	}
+	return f
+}
 
 // homes remembers on which side the last few addresses are: asking costs more than
 // all the rest of counting a packet.
@@ -77,18 +84,33 @@ type homes struct {
 }
 
 type side struct {
-	address
+	addr netip.Addr
 	home bool
 }
 
-// home reports whether a, of that hash, is on the home's side.
-func (h *homes) home(a netip.Addr, w address, hash uint64) bool {
-	s := &h.known[hash>>57]
-	if s.address != w {
-		s.address, s.home = w, h.ask(a)
+// home reports whether a, which is f, is on the home's side.
+func (h *homes) home(a netip.Addr, f *far) bool {
+	s := &h.known[f.hash>>57]
+	if s.addr != a {
+		s.addr, s.home = a, h.ask(a)
 	}
 	return s.home
 }
 
 // forget makes room for what may have changed.
 func (h *homes) forget() { clear(h.known[:]) }
+
+// runs remembers the last conversations with the internet: most packets are of one
+// of them, and need no look at their addresses.
+type runs [64]run
+
+type run struct {
+	entry     *entry
+	own, peer netip.Addr
+	far       far
+}
+
+// of returns the place of a packet's conversation, the same for both directions.
+func (r *runs) of(from, to uint64, p *packet.Packet) *run {
+	return &r[((from^to)^uint64(p.SrcPort^p.DstPort)<<48)*spread>>58]
+}

@@ -55,6 +55,7 @@ type Meter struct {
 	index   index
 	entries []entry
 	homes   homes
+	runs    runs
 	missed  uint64
 	traffic cordon.Traffic
 }
@@ -89,25 +90,41 @@ func (m *Meter) Packet(p *packet.Packet) {
 	if p.Layers&packet.HasIP == 0 || p.Layers&packet.HasMAC == 0 || p.DstMAC[0]&1 != 0 {
 		return
 	}
-	to := key(&p.DstMAC)
+	from, to := key(&p.SrcMAC), key(&p.DstMAC)
 	if to == 0 {
 		return // a cooked capture
 	}
-	src, dst := addressOf(p.Src), addressOf(p.Dst)
-	hash := dst.hash()
-	fromHome, toHome := m.homes.home(p.Src, src, src.hash()), m.homes.home(p.Dst, dst, hash)
+	r := m.runs.of(from, to, p)
 	switch {
-	case fromHome == toHome && fromHome:
+	case r.entry == nil:
+	case r.peer == p.Dst && r.own == p.Src && r.entry.mac == from:
+		r.entry.sent(p, &r.far)
+		return
+	case r.peer == p.Src && r.own == p.Dst && r.entry.mac == to:
+		r.entry.received(p, &r.far)
+		return
+	}
+	m.packet(p, r, from, to)
+}
+
+// packet counts a packet that is not of the run at its place, and begins its own.
+func (m *Meter) packet(p *packet.Packet, r *run, from, to uint64) {
+	src, dst := farOf(p.Src), farOf(p.Dst)
+	fromHome, toHome := m.homes.home(p.Src, &src), m.homes.home(p.Dst, &dst)
+	switch {
+	case fromHome && toHome:
 	case fromHome:
-		if e := m.sender(key(&p.SrcMAC)); e != nil {
-			e.sent(p, dst, hash)
+		if e := m.sender(from); e != nil {
+			*r = run{e, p.Src, p.Dst, dst}
+			e.sent(p, &dst)
 		}
 	case toHome:
 		if e := m.index.find(m.entries, to); e != nil {
-			e.received(p, src)
+			*r = run{e, p.Dst, p.Src, src}
+			e.received(p, &src)
 		}
 	default:
-		if e := m.index.find(m.entries, key(&p.SrcMAC)); e != nil {
+		if e := m.index.find(m.entries, from); e != nil {
 			e.forged(p)
 		}
 	}
@@ -150,6 +167,7 @@ func (m *Meter) tell() {
 		m.forget(life)
 	}
 	m.homes.forget()
+	m.runs = runs{}
 }
 
 // forget drops the idle entries.
