@@ -3,6 +3,7 @@ package nft_test
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -272,5 +273,66 @@ func TestGuard(t *testing.T) {
 		if _, err := b.table.Apply(ctx, device(0), action(0, cordon.VerbBlock, target)); err == nil {
 			t.Errorf("%s was blocked", name)
 		}
+	}
+}
+
+// TestNothingArrives: packets to a quarantined device, which need no answer to
+// do harm, end before it: from a neighbour, from outside, and to an address that
+// is held.
+func TestNothingArrives(t *testing.T) {
+	b := newBed(t, netns.HomeConfig{Devices: 3, NoNAT: true})
+	victims := map[string]net.PacketConn{}
+	unknown := netip.MustParseAddr("192.168.77.60") // of the device, and the agent has not seen it
+	b.Devices[0].IP("addr add " + unknown.String() + "/24 dev eth0")
+	for i := range 2 {
+		for _, a := range []netip.Addr{netns.DeviceIP(i), netns.DeviceIP6(i), unknown}[:3-i] {
+			p, err := b.Devices[i].ListenPacket("udp", netip.AddrPortFrom(a, 9).String())
+			must(t, err)
+			t.Cleanup(func() { p.Close() })
+			victims[a.String()] = p
+			b.Devices[2].IP("neigh replace " + a.String() + " lladdr " + device(i).ID + " dev eth0")
+			b.Router.IP("neigh replace " + a.String() + " lladdr " + device(i).ID + " dev br-lan")
+		}
+	}
+	arrives := func(from *netns.Host, to netip.Addr, want bool) {
+		t.Helper()
+		c, err := from.Dial("udp", netip.AddrPortFrom(to, 9).String())
+		must(t, err)
+		defer c.Close()
+		c.Write([]byte("harm"))
+		within := soon
+		if !want {
+			within = gone
+		}
+		p := victims[to.String()]
+		p.SetReadDeadline(time.Now().Add(within))
+		if _, _, err := p.ReadFrom(make([]byte, 10)); (err == nil) != want {
+			t.Errorf("from %s to %s: arrived %t, want %t", from.Name, to, err == nil, want)
+		}
+	}
+	all := func(i int, want bool) {
+		t.Helper()
+		for _, a := range []netip.Addr{netns.DeviceIP(i), netns.DeviceIP6(i)} {
+			arrives(b.Devices[2], a, want)
+			arrives(b.Internet, a, want)
+		}
+	}
+	all(0, true)
+	b.apply(0, action(0, cordon.VerbQuarantine, cordon.Target{}))
+	b.cut("quarantine device " + device(0).ID)
+	all(0, false)
+	arrives(b.Devices[2], unknown, false)
+	all(1, true)
+	// Under another MAC the address is held still.
+	for _, a := range []netip.Addr{netns.DeviceIP(0), netns.DeviceIP6(0)} {
+		b.Devices[2].IP("neigh replace " + a.String() + " lladdr 02:00:00:00:00:66 dev eth0")
+	}
+	b.Devices[0].IP("link set eth0 promisc on", "link set eth0 address 02:00:00:00:00:66")
+	for _, a := range []netip.Addr{netns.DeviceIP(0), netns.DeviceIP6(0)} {
+		arrives(b.Devices[2], a, false)
+	}
+	must(t, b.table.Release(context.Background(), "quarantine device "+device(0).ID))
+	for _, a := range []netip.Addr{netns.DeviceIP(0), netns.DeviceIP6(0)} {
+		arrives(b.Devices[2], a, true)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -165,4 +166,28 @@ func TestHostile(t *testing.T) {
 	_, err = b.table.Indicators(ctx, nil, []nft.Hostile{{Addr: netip.MustParseAddr(c2)}})
 	must(t, err)
 	b.talk(b.Devices[0], "tcp", c2+":80", reached)
+}
+
+// TestSpared: what the home cannot do without is reached whatever a block of
+// ports or protocols says.
+func TestSpared(t *testing.T) {
+	b := newBed(t, netns.HomeConfig{Devices: 1})
+	b.echo(b.Internet, "53", c2, "203.0.113.1")
+	b.echo(b.Router, "53", "192.168.77.1", "fd77::1")
+	b.apply(0, action(0, cordon.VerbBlock, cordon.Target{Ports: []uint16{53}}))
+	b.apply(0, action(0, cordon.VerbBlock, cordon.Target{Proto: 17}))
+	b.talk(b.Devices[0], "udp", c2+":53", silent)
+	for _, at := range []string{"192.168.77.1:53", "[fd77::1]:53", "203.0.113.1:53"} {
+		b.talk(b.Devices[0], "udp", at, reached)
+	}
+	// What becomes spared is blocked no longer.
+	b.apply(0, action(0, cordon.VerbBlock, cordon.Target{Peer: netip.MustParseAddr(c2)}))
+	_, err := b.table.Indicators(context.Background(), []nft.Hostile{{Addr: netip.MustParseAddr(c2), For: time.Hour}}, nil)
+	must(t, err)
+	b.talk(b.Devices[0], "tcp", c2+":53", silent)
+	n := b.net
+	n.Spared = append(slices.Clone(n.Spared), netip.MustParseAddr(c2))
+	must(t, b.table.SetNetwork(context.Background(), n))
+	b.talk(b.Devices[0], "udp", c2+":53", reached)
+	b.talk(b.Devices[0], "tcp", c2+":53", reached)
 }
