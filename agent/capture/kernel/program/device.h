@@ -35,7 +35,7 @@ INLINE int allowed(struct device *d, u32 why, int receiving, u64 now)
 {
 	if (!config.interval)
 		return 1;
-	u64 limit = config.limit[why == URGENT ? 0 : why < SAMPLE ? 1 : 2];
+	u64 limit = config.limit[why == URGENT ? 0 : why < SMALL ? 1 : 2];
 	u64 ahead = d->ahead[receiving], strangers = live.strangers;
 	int stranger = now - d->born < config.stranger;
 	if (ahead < now)

@@ -146,16 +146,16 @@ INLINE u32 worth(struct flow *f, struct packet *p, u64 now)
 	}
 	if (tcp && p->flags & (SYN | FIN | RST))
 		return CONTROL;
+	if (p->payload) {
+		if (h->payloads < config.payloads)
+			return PAYLOAD;
+		if (live.want[f->want & (WANTS - 1)] || (tcp && ((u16)p->src.tag == 53 || (u16)p->dst.tag == 53)))
+			return WANTED;
+		if (p->payload <= PAYLOADS && quiet >= config.sample / 8)
+			return SMALL;
+	}
 	if (quiet >= config.sample)
 		return SAMPLE;
-	if (!p->payload)
-		return COUNTED;
-	if (h->payloads < config.payloads)
-		return PAYLOAD;
-	if (live.want[f->want & (WANTS - 1)] || (tcp && ((u16)p->src.tag == 53 || (u16)p->dst.tag == 53)))
-		return WANTED;
-	if (p->payload <= PAYLOADS && quiet >= config.sample / 8)
-		return SMALL;
 	return COUNTED;
 }
 

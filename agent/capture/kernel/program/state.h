@@ -157,7 +157,7 @@ struct record {
 #define RECORD 16 /* bytes of struct record */
 
 /* Why a frame is handed over; layout.go has the names. */
-enum why { COUNTED, URGENT, FACT, ERROR, FIRST, CONTROL, PAYLOAD, WANTED, SAMPLE, SMALL };
+enum why { COUNTED, URGENT, FACT, ERROR, FIRST, CONTROL, PAYLOAD, WANTED, SMALL, SAMPLE };
 
 enum stat { FRAMES, COPIED, ODD, HANDED, FULL, CAPPED, OPENED, ANSWERED, LIMITED, STATS };
 
