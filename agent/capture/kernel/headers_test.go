@@ -167,7 +167,7 @@ func TestTagInMetadata(t *testing.T) {
 // their length on the wire.
 func TestSizeClasses(t *testing.T) {
 	r := newRig(t, 1)
-	for i, n := range []int{0, 1, 53, 54, 55, 180, 181, 182, 183, 437, 438, 439, 440, 1460, 1462, 3000, 60000} {
+	for i, n := range []int{0, 1, 53, 54, 55, 180, 181, 182, 183, 437, 438, 439, 440, 1460, 1462, 1473, 1474, 1475, 3000, 4033, 4035, 60000} {
 		f := make([]byte, 42+n)
 		copy(f, r.udp(camera, uint16(4000+i), server, 9, nil))
 		binary.BigEndian.PutUint16(f[16:], uint16(28+n))
@@ -177,7 +177,7 @@ func TestSizeClasses(t *testing.T) {
 		}
 		r.send(0, f)
 		got := r.drain()
-		whole := min(len(f), 1536-recordLen-4)
+		whole := min(len(f), 4096-recordLen-4)
 		if len(got) == 0 {
 			t.Fatalf("%d bytes: not handed over, %+v", len(f), r.Stats())
 		}

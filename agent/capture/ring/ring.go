@@ -39,8 +39,9 @@ type Config struct {
 	// Block is the memory that is handed over at once, in bytes, a power of two of
 	// at least 128 KiB; default 256 KiB. The largest frame must fit.
 	Block int
-	// Snap is how many bytes of a frame are kept; default 2048, more than an
-	// Ethernet frame has. Of joined segments the rest is of no use.
+	// Snap is how many bytes of a frame are kept; default 4096, more than an
+	// Ethernet frame has: segments that offload has joined are longer, and of them
+	// the beginning is enough.
 	Snap int
 	// Poll is how long Next waits for frames, and after which the kernel hands a
 	// block over that is not full; default 20 ms.
@@ -50,7 +51,7 @@ type Config struct {
 
 func (c *Config) complete() error {
 	c.Size, c.Block = cmp.Or(c.Size, 4<<20), cmp.Or(c.Block, 256<<10)
-	c.Snap, c.Poll = cmp.Or(c.Snap, 2048), cmp.Or(c.Poll, 20*time.Millisecond)
+	c.Snap, c.Poll = cmp.Or(c.Snap, 4096), cmp.Or(c.Poll, 20*time.Millisecond)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

@@ -1,7 +1,9 @@
 /* Handing a frame over. */
 
-/* LARGEST is the largest record: of joined segments the beginning is kept. */
-#define LARGEST 1536
+/* LARGEST is the largest record. Segments that offload has joined are longer than a
+ * frame on a wire, and what is said in the first of them is often too long for one:
+ * SSH's and TLS's lists of algorithms. Of more only the beginning is kept. */
+#define LARGEST 4096
 
 /* fill copies a frame of n bytes, a tag of the metadata included, into a record. */
 INLINE int fill(struct __sk_buff *skb, struct record *r, u8 *to, u64 n, u64 most, u32 why)
@@ -64,6 +66,8 @@ INLINE int hand(struct __sk_buff *skb, struct packet *p, u32 why)
 		HAND(256);
 	else if (n <= 512 - RECORD - TAG_LEN)
 		HAND(512);
+	else if (n <= 1536 - RECORD - TAG_LEN)
+		HAND(1536);
 	else
 		HAND(LARGEST);
 	count(HANDED);
