@@ -94,6 +94,8 @@ type Config struct {
 	Told func(id string) (name string, class *cordon.Class)
 	// Changed, if set, is told that a device moved or something was put in force.
 	Changed func()
+	// Trouble, if set, is told what a source that counts could not be asked for.
+	Trouble func(doing string, err error)
 	// Tick, if set, is called about every 4096 frames, to draw progress.
 	Tick func()
 }
@@ -173,7 +175,11 @@ func newPipeline(ctx context.Context, cfg Config) (*pipeline, error) {
 		return nil, err
 	}
 	p.build()
-	p.flows, err = flow.New(flow.Config{Size: cfg.Flows, Devices: p.devices, Names: p.names, Event: p.flow, Talk: p.dialogue})
+	flows := flow.Config{Size: cfg.Flows, Devices: p.devices, Names: p.names, Event: p.flow, Talk: p.dialogue}
+	if p.counter, _ = cfg.Source.(Counter); p.counter != nil {
+		flows.Want = p.want
+	}
+	p.flows, err = flow.New(flows)
 	return p, err
 }
 

@@ -43,7 +43,6 @@ type live struct {
 	seen   control.Part // which eyes look, and why
 
 	source     eyes
-	counter    Counter // source, if it counts by itself
 	kernel     *nft.Table
 	guard      *dns.Guard // nil: switched off
 	indicators known.Indicators
@@ -68,10 +67,10 @@ type live struct {
 	cut            string // who was cut off when it was saved last
 	lost           error  // why what was remembered could not be read
 
-	judged, counted, routined, checked, savedAt cordon.Time // when it was last done
-	repaired                                    uint64      // times that the kernel's tables were
-	troubles                                    map[string]uint64
-	complained                                  map[string]cordon.Time
+	routined, checked, savedAt cordon.Time // when it was last done
+	repaired                   uint64      // times that the kernel's tables were
+	troubles                   map[string]uint64
+	complained                 map[string]cordon.Time
 }
 
 // Live runs the agent on a router until ctx is done: it watches the ports, judges,
@@ -132,7 +131,7 @@ func (l *live) build(ctx context.Context) error {
 	l.diary = &diary{log: l.log}
 	p, err := newPipeline(ctx, Config{
 		Source: l.source, Sink: l.diary, Home: l.cfg.Network.Home, Policy: l.cfg.Policy, Indicators: l.indicators,
-		Enforcer: newHands(l.kernel), PolicyOf: l.policyOf, Told: l.told, Changed: l.touched,
+		Enforcer: newHands(l.kernel), PolicyOf: l.policyOf, Told: l.told, Changed: l.touched, Trouble: l.check,
 		Allowed: func(d *cordon.Device, a *cordon.Action) bool { return l.permissions.allow(d, a, l.p.now) },
 	})
 	if err != nil {

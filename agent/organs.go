@@ -48,7 +48,7 @@ func (l *live) openEyes() error {
 		source, err := kernel.New(kernel.Config{Base: l.epoch.base, Rate: l.cfg.Capture.DeviceFrames,
 			Burst: 2 * l.cfg.Capture.DeviceFrames, Home: l.cfg.Network.Home, Log: l.log})
 		if err == nil {
-			l.source, l.counter = source, source
+			l.source = source
 			l.seen = control.Part{Name: "ebpf", State: control.PartOK, Why: "the kernel can"}
 			return nil
 		}

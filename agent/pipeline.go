@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -72,6 +73,9 @@ type pipeline struct {
 	byCount  []trafficDetector
 	incident *incident.Book
 	enforcer Enforcer
+
+	counter         Counter     // the source, if it counts by itself
+	judged, counted cordon.Time // when its traffic and its flows were last asked for
 
 	serial  uint64 // of the last detection, for its id
 	summary Summary
@@ -200,6 +204,40 @@ func (p *pipeline) flow(ev cordon.FlowEvent, f *cordon.Flow) {
 	for _, d := range p.byFlow {
 		d.Flow(ev, f, p.now)
 	}
+}
+
+// How often a source that counts by itself is asked.
+const (
+	// trafficEvery is how often each device's traffic is judged. Floods have to be
+	// limited within a second of their beginning; asking is cheap while no interval of
+	// the kernel's is over.
+	trafficEvery = 100 * time.Millisecond
+	// countEvery is how often the kernel's flow counts are gathered (8,192 flows
+	// take about 5 ms).
+	countEvery = 10 * time.Second
+)
+
+// gather takes what the source has counted.
+func (p *pipeline) gather(now cordon.Time) {
+	if now.Sub(p.judged) >= trafficEvery {
+		p.judged = now
+		p.trouble("read traffic", p.counter.Traffic(now, p.traffic))
+	}
+	if now.Sub(p.counted) >= countEvery {
+		p.counted = now
+		p.trouble("read flows", p.counter.Flows(p.count))
+	}
+}
+
+func (p *pipeline) trouble(doing string, err error) {
+	if err != nil && p.cfg.Trouble != nil {
+		p.cfg.Trouble(doing, err)
+	}
+}
+
+// want tells the source that somebody reads a flow, or no longer.
+func (p *pipeline) want(f *cordon.Flow, on bool) {
+	p.counter.Want(netip.AddrPortFrom(f.Local, f.LocalPort), netip.AddrPortFrom(f.Peer, f.PeerPort), f.Proto, on)
 }
 
 // traffic takes what a device sent and received in an interval.
