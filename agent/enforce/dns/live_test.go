@@ -64,14 +64,16 @@ func furnish(t *testing.T, home *netns.Home) *bed {
 func (b *bed) guard(through ...string) *netns.Process {
 	b.t.Helper()
 	p := b.start(through...)
-	netns.Wait(b.t, 10*time.Second, "the guard is in force", func() bool {
+	if !netns.Holds(10*time.Second, func() bool {
 		select {
 		case <-p.Done():
 			b.t.Fatalf("guard ended: %v\n%s", p.Err(), p.Output())
 		default:
 		}
 		return strings.Contains(p.Output(), "dns guard in force")
-	})
+	}) {
+		b.t.Fatalf("the guard is not in force:\n%s", p.Output())
+	}
 	return p
 }
 

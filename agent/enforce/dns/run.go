@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
+	"os"
+	"strings"
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink/nl"
@@ -62,36 +63,53 @@ func (r *running) open() error {
 	r.resolver = newResolver(g)
 	r.proxy = newProxy(g, r.resolver)
 	r.sockets = make(map[int]*datagram.Sockets)
-	var p ports
-	var families []int
-	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		s, err := datagram.Listen(family, g.marks.query, g.marks.answer)
-		if err == nil {
-			r.sockets[family] = s
-			err = r.proxy.listen(family)
-		}
-		if err != nil {
-			if family == unix.AF_INET {
-				return err
-			}
-			g.log.Info("dns guard without ipv6", "err", err)
-			break
-		}
-		reader, err := newReader(g, s, r.resolver)
-		if err != nil {
-			return err
-		}
-		r.readers = append(r.readers, reader)
-		families = append(families, family)
+	families := []int{unix.AF_INET}
+	if err := r.openFamily(unix.AF_INET); err != nil {
+		return err
 	}
-	p.udp4, p.tcp4 = r.sockets[unix.AF_INET].Port, r.proxy.port(unix.AF_INET)
-	if slices.Contains(families, unix.AF_INET6) {
+	p := ports{udp4: r.sockets[unix.AF_INET].Port, tcp4: r.proxy.port(unix.AF_INET)}
+	if err := r.openIPv6(); err != nil {
+		g.log.Info("dns guard without ipv6", "err", err)
+	} else {
+		families = append(families, unix.AF_INET6)
 		p.udp6, p.tcp6 = r.sockets[unix.AF_INET6].Port, r.proxy.port(unix.AF_INET6)
 	}
 	r.heart = &heart{g: g, readers: r.readers,
 		table:  &table{marks: g.marks, ports: p},
 		routes: &routes{marks: g.marks, table: g.cfg.Table, priority: g.cfg.Priority, families: families}}
 	return nil
+}
+
+// openFamily opens the sockets of one family.
+func (r *running) openFamily(family int) error {
+	s, err := datagram.Listen(family, r.g.marks.query, r.g.marks.answer)
+	if err != nil {
+		return err
+	}
+	r.sockets[family] = s
+	if err := r.proxy.listen(family); err != nil {
+		return err
+	}
+	reader, err := newReader(r.g, s, r.resolver)
+	if err != nil {
+		return err
+	}
+	r.readers = append(r.readers, reader)
+	return nil
+}
+
+// noIPv6 is not 0 where nothing can be routed to the loopback interface by IPv6,
+// although transparent sockets can still be bound to its address.
+const noIPv6 = "/proc/sys/net/ipv6/conf/lo/disable_ipv6"
+
+// openIPv6 is openFamily for IPv6, where the router has it.
+func (r *running) openIPv6() error {
+	if b, err := os.ReadFile(noIPv6); err != nil {
+		return fmt.Errorf("look for ipv6: %w", err)
+	} else if strings.TrimSpace(string(b)) != "0" {
+		return fmt.Errorf("%s is not 0", noIPv6)
+	}
+	return r.openFamily(unix.AF_INET6)
 }
 
 // run runs until ctx is done. The heart stops first, so that nothing more is

@@ -293,6 +293,29 @@ func TestFirewall(t *testing.T) {
 	}
 }
 
+// TestNoIPv6 shows that a router without IPv6 guards IPv4.
+func TestNoIPv6(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	for _, key := range []string{"all", "lo", "br-lan", "wan"} {
+		if err := b.Router.Sysctl("net/ipv6/conf/"+key+"/disable_ipv6", "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := b.guard()
+	if !strings.Contains(g.Output(), "dns guard without ipv6") {
+		t.Errorf("no word of it in %s", g.Output())
+	}
+	b.mustDig("@203.0.113.1 other.test", "198.51.100.7")
+	b.mustDig("@203.0.113.1 +tcp other.test", "198.51.100.7")
+	if !b.blocks() {
+		t.Error("the guard does not block")
+	}
+	if err := g.Stop(); err != nil {
+		t.Errorf("guard ended with %v\n%s", err, g.Output())
+	}
+}
+
 // TestCapabilities shows that the guard needs no more than two capabilities.
 func TestCapabilities(t *testing.T) {
 	t.Parallel()

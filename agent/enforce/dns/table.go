@@ -74,6 +74,12 @@ func (t *table) install() error {
 // after tproxy: a rule that found no socket ends there, and has changed nothing.
 func (t *table) intercept(c *nftables.Conn, own *nftables.Table) {
 	chain := t.chain(c, own, "intercept", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, beforeTracking)
+	// Nearly everything is something else, and has done with one look. TCP and UDP
+	// have the port in the same place; of other protocols the rules below think.
+	t.rule(c, chain, []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, portDNS)},
+		&expr.Verdict{Kind: expr.VerdictAccept}})
 	add := func(six bool, proto byte, port uint16) {
 		if port != 0 {
 			t.rule(c, chain, t.interception(six, proto, port))
