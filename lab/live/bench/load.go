@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -39,6 +40,9 @@ type Load struct {
 	// Rate is frames a second; 0: as many as go. With a rate the flows are known
 	// before it is measured, and the router alone is not.
 	Rate int
+	// Answered means that the far side has answered each flow once, as it does in
+	// every conversation.
+	Answered bool
 	// TCP downloads instead, with segmentation offload or without.
 	TCP, Offload bool
 }
@@ -46,7 +50,7 @@ type Load struct {
 // Loads are those that are measured by default. What leaves most behind is last.
 func Loads() []Load {
 	return []Load{
-		{Name: "UDP, 106-byte frames, 16 flows", Flows: 16},
+		{Name: "UDP, 106-byte frames, 16 flows", Flows: 16, Answered: true},
 		{Name: "TCP, segmentation offload", TCP: true, Offload: true},
 		{Name: "TCP, no offload", TCP: true},
 		{Name: "UDP, 106-byte frames, 8,192 known flows, 20,000/s", Flows: 8192, Rate: 20_000},
@@ -97,17 +101,25 @@ func (l *Load) run(ctx context.Context, home *lab.Home, length time.Duration, be
 		return passage{}, err
 	}
 	defer s.close()
-	return l.frames(ctx, wan, s, length, begin)
+	return l.frames(ctx, home, wan, s, length, begin)
 }
 
 // frames sends frames and counts those that leave the router.
-func (l *Load) frames(ctx context.Context, wan *netlink.Handle, s *sender, length time.Duration, begin func()) (passage, error) {
+func (l *Load) frames(ctx context.Context, home *lab.Home, wan *netlink.Handle, s *sender, length time.Duration, begin func()) (passage, error) {
 	warm := Load{Flows: 1, Once: true} // finds the neighbours
 	if l.Rate > 0 {
 		warm, length = Load{Flows: l.Flows, Once: true, Rate: l.Rate}, evenLength*length
 	}
+	if l.Answered {
+		warm.Flows = l.Flows
+	}
 	if _, err := warm.pour(ctx, s, 0); err != nil {
 		return passage{}, err
+	}
+	if l.Answered {
+		if err := answer(home.Internet, l.Flows); err != nil {
+			return passage{}, err
+		}
 	}
 	before, err := settled(wan)
 	if err != nil {
@@ -125,6 +137,34 @@ func (l *Load) frames(ctx context.Context, wan *netlink.Handle, s *sender, lengt
 	after, err := settled(wan)
 	packets := min(after-before, sent)
 	return passage{sent: sent, packets: packets, speed: float64(packets) / took.Seconds(), took: took, path: path}, err
+}
+
+// answer lets the far side of each flow send one datagram back.
+func answer(internet *lab.Host, flows int) error {
+	return internet.Do(func() error {
+		for flow := range flows {
+			dst, src, port := place(flow)
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1),
+				unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_TRANSPARENT, 1),
+				unix.Bind(fd, &unix.SockaddrInet4{Addr: dst, Port: int(port)}),
+				unix.Sendto(fd, make([]byte, frameSize-headers), 0, &unix.SockaddrInet4{Addr: lab.RouterWAN.As4(), Port: int(src)}))
+			unix.Close(fd)
+			if err != nil {
+				return fmt.Errorf("answer flow %d: %w", flow, err)
+			}
+		}
+		return nil
+	})
+}
+
+// place returns where a flow goes, and from which port to which.
+func place(flow int) (dst [4]byte, src, port uint16) {
+	host := flow & 0x7fff
+	return [4]byte{198, 18, byte(host >> 8), byte(host)}, uint16(2000 + flow>>15), 5000
 }
 
 // threadCPU returns the CPU time of the calling thread. The kernel counts to it
@@ -272,11 +312,10 @@ func (s *sender) send(at, n, flows int) error {
 	for i := range n {
 		flow := (at + i) % flows
 		f := &s.frames[i]
-		host := uint16(flow & 0x7fff)
-		binary.BigEndian.PutUint16(f[30:], 198<<8|18)
-		binary.BigEndian.PutUint16(f[32:], host)
-		binary.BigEndian.PutUint16(f[34:], uint16(2000+flow>>15))
-		sum := s.sum + 198<<8 + 18 + uint32(host)
+		dst, src, _ := place(flow)
+		copy(f[30:], dst[:])
+		binary.BigEndian.PutUint16(f[34:], src)
+		sum := s.sum + uint32(binary.BigEndian.Uint16(dst[:])) + uint32(binary.BigEndian.Uint16(dst[2:]))
 		sum = sum&0xffff + sum>>16
 		sum = sum&0xffff + sum>>16
 		binary.BigEndian.PutUint16(f[24:], ^uint16(sum))
