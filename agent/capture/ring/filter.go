@@ -9,9 +9,9 @@ import (
 )
 
 // maxPorts bounds the ports and the router's own MACs: the filter has two
-// instructions for each port and four for each MAC, and the kernel takes 4096
-// (BPF_MAXINSNS).
-const maxPorts = 256
+// instructions for each port and five for each MAC, and lives in memory of which a
+// socket may have 20 KiB (net.core.optmem_max of older kernels).
+const maxPorts = 64
 
 // What a classic filter can ask the kernel about a frame (SKF_AD_ of
 // include/uapi/linux/filter.h): offsets that no frame has.

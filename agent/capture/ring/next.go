@@ -3,6 +3,7 @@ package ring
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"sync/atomic"
 	"unsafe"
@@ -30,6 +31,8 @@ const (
 // moment: a frame of which only Time is set. After Close it returns io.EOF. Data
 // is valid until the next call. Times never run backwards.
 func (s *Source) Next(f *packet.Frame) error {
+	s.busy.Lock()
+	defer s.busy.Unlock()
 	for waited := false; ; waited = true {
 		if s.closed.Load() {
 			return io.EOF
@@ -50,13 +53,14 @@ func (s *Source) Next(f *packet.Frame) error {
 
 // wait waits until a block is handed over or there was none for a while.
 func (s *Source) wait() error {
-	fds := [1]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
-	_, err := unix.Poll(fds[:], int(s.cfg.Poll.Milliseconds()))
-	switch {
-	case s.closed.Load(), err == nil, errors.Is(err, unix.EINTR):
-		return nil
+	fds := [2]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}, {Fd: int32(s.wake), Events: unix.POLLIN}}
+	if _, err := unix.Poll(fds[:], int(s.cfg.Poll.Milliseconds())); err != nil && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("wait for frames: %w", err)
 	}
-	return err
+	if fds[0].Revents&unix.POLLERR != 0 { // an interface went down: the other ports go on
+		_, _ = unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	}
+	return nil
 }
 
 // frame gives the next frame that is in a block.

@@ -16,8 +16,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -62,8 +64,8 @@ func (c *Config) complete() error {
 		return fmt.Errorf("ring: %d bytes in blocks of %d: want a multiple", c.Size, c.Block)
 	case c.Snap < 64 || c.Snap > 1<<16+64:
 		return fmt.Errorf("ring: %d bytes of a frame: want 64 to 65600", c.Snap)
-	case c.Poll < time.Millisecond:
-		return fmt.Errorf("ring: poll every %v: want at least 1ms", c.Poll)
+	case c.Poll < time.Millisecond || c.Poll > time.Hour:
+		return fmt.Errorf("ring: poll every %v: want 1ms to 1h", c.Poll)
 	}
 	return nil
 }
@@ -79,6 +81,7 @@ type Stats struct {
 type Source struct {
 	cfg    Config
 	fd     int
+	wake   int // an eventfd that ends a wait
 	memory []byte
 	at     int    // the block that is read, or comes next
 	left   uint32 // frames of it that were not given yet; its own when open
@@ -91,6 +94,7 @@ type Source struct {
 	delivered atomic.Uint64
 	closed    atomic.Bool
 
+	busy   sync.Mutex // held by Next
 	mu     sync.Mutex // guards what follows, and fd from Close
 	ports  []int
 	router []cordon.MAC
@@ -106,12 +110,15 @@ func New(cfg Config) (*Source, error) {
 	}
 	s := &Source{cfg: cfg}
 	var err error
+	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("make eventfd: %w", err)
+	}
 	if s.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
+		_ = unix.Close(s.wake)
 		return nil, fmt.Errorf("open packet socket: %w", err)
 	}
 	if err := s.setUp(); err != nil {
-		_ = unix.Close(s.fd)
-		return nil, err
+		return nil, errors.Join(err, unix.Close(s.fd), unix.Close(s.wake))
 	}
 	return s, nil
 }
@@ -133,8 +140,10 @@ func (s *Source) setUp() error {
 	if s.memory, err = unix.Mmap(s.fd, 0, s.cfg.Size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return fmt.Errorf("map ring of %d bytes: %w", s.cfg.Size, err)
 	}
+	// A frame that Next gave may be in use when the Source is closed, so the memory
+	// goes with the Source.
+	runtime.AddCleanup(s, func(b []byte) { _ = unix.Munmap(b) }, s.memory)
 	if err := unix.Bind(s.fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL)}); err != nil {
-		_ = unix.Munmap(s.memory)
 		return fmt.Errorf("listen to all frames: %w", err)
 	}
 	return nil
@@ -156,6 +165,9 @@ func (s *Source) SetPorts(ports []cordon.Port) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return fs.ErrClosed
+	}
 	s.ports = s.ports[:0]
 	for _, p := range ports {
 		s.ports = append(s.ports, p.Index)
@@ -164,11 +176,14 @@ func (s *Source) SetPorts(ports []cordon.Port) error {
 }
 
 // SetRouter says which MACs are the router's own: a frame that leaves a port from
-// another was bridged, and seen when it came in. Of more than 256 the rest is not
+// another was bridged, and seen when it came in. Of more than 64 the rest is not
 // looked at.
 func (s *Source) SetRouter(macs []cordon.MAC) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return
+	}
 	s.router = slices.Clone(macs[:min(len(macs), maxPorts)])
 	if err := s.applyFilter(); err != nil {
 		s.cfg.Log.Warn("the ring's filter is that of before", "err", err)
@@ -192,13 +207,16 @@ func (s *Source) Stats() Stats {
 	return s.stats
 }
 
-// Close ends the ring. A Next that waits returns io.EOF, within Config.Poll.
-// It must not be called while a frame that Next gave is still used.
+// Close ends the ring. A Next that waits returns io.EOF.
 func (s *Source) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed.Swap(true) {
 		return nil
 	}
-	return errors.Join(unix.Munmap(s.memory), unix.Close(s.fd))
+	one := [8]byte{7: 1, 0: 1} // any number but 0, whatever the byte order
+	_, err := unix.Write(s.wake, one[:])
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(err, unix.Close(s.fd), unix.Close(s.wake))
 }
