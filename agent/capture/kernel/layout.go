@@ -87,7 +87,7 @@ type top struct {
 	Votes, Hits  uint32
 	Port         uint16
 	Addrs, Ports uint8
-	Pad          uint32
+	Back         uint32
 }
 
 type interval struct {

@@ -62,7 +62,7 @@ func (s *Source) Traffic(now cordon.Time, tell func(*cordon.Traffic)) error {
 
 // fill makes the traffic of a device's interval.
 func (s *Source) fill(t *cordon.Traffic, mac uint64, n *interval) {
-	*t = cordon.Traffic{MAC: macOf(mac), At: cordon.Time(int64(n.End) + s.cfg.Base), Span: Interval,
+	*t = cordon.Traffic{MAC: macOf(mac), At: cordon.Time(int64(n.End) + s.cfg.Base), Span: Interval, Heard: true,
 		Spoofed: cordon.Count(n.Spoofed), Dests: distinct(&n.Dests), Ports: distinct(&n.Ports)}
 	for i := range t.Out {
 		t.Out[i], t.In[i] = cordon.Count(n.Out[i]), cordon.Count(n.In[i])
@@ -92,7 +92,7 @@ func topOf(t *top, all uint64) (is cordon.Top) {
 	if addr.Is4() {
 		length = 24
 	}
-	is.Net, is.Packets = netip.PrefixFrom(addr, length).Masked(), uint64(t.Hits)
+	is.Net, is.Packets, is.Back = netip.PrefixFrom(addr, length).Masked(), uint64(t.Hits), uint64(t.Back)
 	if t.Addrs == 0 {
 		is.Addr = addr
 	}

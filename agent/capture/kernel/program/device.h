@@ -103,10 +103,13 @@ INLINE void mark(u64 *bits, u64 value)
 		*word |= bit;
 }
 
+/* network returns the number of an address's /24 or /48. */
+INLINE u64 network(struct end *e) { return e->hi == 0 ? e->lo >> 8 : e->hi >> 16; }
+
 /* vote counts a packet for the network that it goes to. */
 INLINE void vote(struct top *t, struct packet *p, u32 n)
 {
-	u64 net = p->dst.hi == 0 ? p->dst.lo >> 8 : p->dst.hi >> 16; /* /24, /48 */
+	u64 net = network(&p->dst);
 	u16 port = p->ports ? p->dst.tag : 0;
 	if (t->net == net) {
 		t->votes += n;
@@ -124,6 +127,7 @@ INLINE void vote(struct top *t, struct packet *p, u32 n)
 		t->port = port;
 		t->votes = t->hits = n;
 		t->addrs = t->ports = 0;
+		t->back = 0;
 	}
 }
 
@@ -156,11 +160,17 @@ INLINE void tally(struct device *d, struct packet *p, const int ingress, u64 now
 	u32 kind = live.sort[(p->proto & 255) * 2 + (p->flags >> 1 & 1)] & 7;
 	u32 bytes = p->bytes + p->extra;
 	if (!ingress) {
+		if (p->proto == PROTO_TCP && p->flags & RST)
+			return; /* refuses, and answers nothing */
 		put(&t->in[kind], p->packets, bytes);
+		if (t->top[kind].net == network(&p->src))
+			t->top[kind].back += p->packets;
 		return;
 	}
-	if (from)
+	if (from) {
 		put(&t->spoofed, p->packets, bytes);
+		return;
+	}
 	if (!to)
 		return;
 	put(&t->out[kind], p->packets, bytes);

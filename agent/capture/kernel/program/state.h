@@ -99,7 +99,7 @@ struct top {
 	u32 votes, hits;
 	u16 port;
 	u8 addrs, ports; /* several of them */
-	u32 pad;
+	u32 back;        /* packets that came from there meanwhile */
 };
 
 struct interval {
