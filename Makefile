@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test check bench bench-peers eval gen demo clean
+.PHONY: help build test test-live test-kernels check bench bench-peers bench-router eval gen demo release clean
 
 # A clone that belongs to another user must build too.
 export GOFLAGS ?= -buildvcs=false
@@ -14,6 +14,7 @@ FUZZTIME ?= 30s                        # make check: time for each fuzz target
 COUNT    ?= 1                          # make bench: runs of each benchmark
 BENCH    ?= .                          # make bench: which benchmarks
 TRUTH    ?= ../shared/data/truth.json  # make eval: captures and what is true of them
+KERNELS  ?= amd64                      # make test-kernels: of those that scripts/kernels lists
 SEEDS    ?= 1 2 3                      # make eval: seeds of the disturbed runs
 
 help: ## show this list
@@ -25,6 +26,12 @@ build: ## build the programs into bin/
 test: ## run every test, also with the race detector and on emulated routers
 	@scripts/test
 
+test-live: ## run what needs a real kernel, verbosely: namespaces, eBPF, nftables (root)
+	@scripts/live
+
+test-kernels: ## run it on Debian's kernels in qemu, too (root; KERNELS="amd64 arm64")
+	@scripts/kernels $(KERNELS)
+
 check: ## run staticcheck, govulncheck and every fuzz target (FUZZTIME=30s)
 	@scripts/check $(FUZZTIME)
 
@@ -35,6 +42,10 @@ bench: ## run the benchmarks (COUNT=1 BENCH=.); the output is kept in bin/bench.
 bench-peers: build ## compare speed and memory with ndpiReader, softflowd and tshark
 	@scripts/need ndpiReader=libndpi-bin softflowd=softflowd tshark=tshark
 	@bin/cordon-lab bench-peers
+
+bench-router: build ## measure what the agent costs on a router, beside softflowd and ndpiReader (root)
+	@scripts/need ip=iproute2 nft=nftables ethtool=ethtool softflowd=softflowd ndpiReader=libndpi-bin
+	@bin/cordon-lab bench-router
 
 eval: build ## judge the captures of TRUTH, as they are and disturbed (SEEDS="1 2 3")
 	@scripts/eval $(TRUTH) $(SEEDS)
@@ -48,6 +59,9 @@ demo: build ## make up an infected home and judge it
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	bin/cordon-lab synth --seed 1 --scenario infection -o "$$dir/home.pcap"; \
 	bin/cordon-agent replay "$$dir/home.pcap"
+
+release: ## build the agent for every router, with packages, into bin/release/
+	@scripts/release
 
 clean: ## remove what was built
 	@rm -rf bin
