@@ -58,6 +58,7 @@ type live struct {
 
 	calls   chan func()
 	stopped chan struct{}                  // closed when loop has returned
+	hung    chan struct{}                  // closed when it will not
 	beat    atomic.Int64                   // monotonic time of the last turn of loop
 	view    atomic.Pointer[view]           // for the guard and the page
 	around  atomic.Pointer[cordon.Network] // the network, for the guard and the self-test
@@ -81,14 +82,17 @@ func Live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer l.close()
 	giveBack()
-	return l.serve(ctx)
+	err = l.serve(ctx)
+	if !errors.Is(err, errHung) { // else what hangs holds what closing needs
+		l.close()
+	}
+	return err
 }
 
 // newLive builds everything, and puts in force again what was. Nothing runs yet.
 func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live, err error) {
-	l = &live{cfg: cfg, log: log, ctx: ctx, begun: time.Now(), calls: make(chan func(), 64), stopped: make(chan struct{}),
+	l = &live{cfg: cfg, log: log, ctx: ctx, begun: time.Now(), calls: make(chan func(), 64), stopped: make(chan struct{}), hung: make(chan struct{}),
 		by: make(map[string]string), byHand: make(map[string]*state.Device),
 		troubles: make(map[string]uint64), complained: make(map[string]cordon.Time)}
 	defer func() {
@@ -165,7 +169,13 @@ func (l *live) serve(ctx context.Context) error {
 		return l.router.Run(ctx, func(n cordon.Network) error { return l.networkChanged(ctx, n) })
 	})
 	l.log.Info("watching", "eyes", l.seen.Name, "why", l.seen.Why, "policy", l.cfg.Policy, "safe", l.run.Safe())
-	err = g.Wait()
+	ended := make(chan error, 1)
+	go func() { ended <- g.Wait() }()
+	select {
+	case err = <-ended:
+	case <-l.hung:
+		return errHung
+	}
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}

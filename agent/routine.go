@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"cordon"
@@ -16,8 +17,8 @@ const doingTables = "keep the kernel's tables"
 // should be. Another program may have flushed them.
 const kernelCheckEvery = 30 * time.Second
 
-// saveEvery is how often the state is saved when nothing new happened: what is in
-// force may have been renewed.
+// saveEvery is how often the state is saved, and the kernel told, when nothing new
+// happened: what is in force may have been renewed.
 const saveEvery = 10 * time.Minute
 
 // routine does what is looked after each second. It runs on the pipeline's goroutine.
@@ -38,7 +39,18 @@ func (l *live) routine(now cordon.Time) {
 	l.changed = true // what ended meanwhile is not in force any more
 	if l.dirty || now.Sub(l.savedAt) >= saveEvery {
 		l.dirty, l.savedAt = false, now
+		l.refresh()
 		l.save()
+	}
+}
+
+// refresh tells the kernel again where the devices are that are cut off: it holds
+// their addresses for an hour only, since addresses pass to others.
+func (l *live) refresh() {
+	for _, d := range l.p.devices.All() {
+		if r := l.view.Load().find(netip.Addr{}, d.MAC); d.HasMAC && r != nil && r.quarantine != nil && l.p.now.Sub(d.LastSeen) < saveEvery {
+			l.check(doingTables, l.kernel.Move(l.ctx, d))
+		}
 	}
 }
 
@@ -148,6 +160,7 @@ func (l *live) watch(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if beat := l.beat.Load(); beat != 0 && time.Duration(monotonic()-beat) > hungAfter {
+			close(l.hung)
 			return errHung
 		}
 		rss := residentBytes()
