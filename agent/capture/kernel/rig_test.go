@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ type rig struct {
 	t      testing.TB
 	bed    *netns.Bed
 	router *netns.Host
+	first  *netns.Host // the device at the first port
 	pairs  []cable.Pair
 	sent   uint64 // frames that the program must see
 	frame  frame.Buffer
@@ -51,7 +53,11 @@ func newRig(t testing.TB, n int, edit ...func(*Config)) *rig {
 	r.router = r.bed.Host("router")
 	for i := range n {
 		name := string(rune('1' + i))
-		r.pairs = append(r.pairs, cable.Lay(t, r.bed, r.router, "lan"+name, r.bed.Host("device"+name), "eth0"))
+		device := r.bed.Host("device" + name)
+		if i == 0 {
+			r.first = device
+		}
+		r.pairs = append(r.pairs, cable.Lay(t, r.bed, r.router, "lan"+name, device, "eth0"))
 	}
 	if n > 1 {
 		r.router.IP("link add br-lan type bridge mcast_snooping 0 forward_delay 0")
@@ -214,3 +220,7 @@ func (r *rig) connect(sport, dport uint16) {
 		r.t.Fatalf("%d frames of a handshake were handed over, want SYN and SYN-ACK", n)
 	}
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func apOf(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
