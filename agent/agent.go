@@ -176,7 +176,7 @@ func newPipeline(ctx context.Context, cfg Config) (*pipeline, error) {
 	}
 	p.build()
 	flows := flow.Config{Size: cfg.Flows, Devices: p.devices, Names: p.names, Event: p.flow, Talk: p.dialogue}
-	if p.counter, _ = cfg.Source.(Counter); p.counter != nil {
+	if p.counter != nil {
 		flows.Want = p.want
 	}
 	p.flows, err = flow.New(flows)

@@ -88,7 +88,7 @@ func (p *pipeline) build() {
 	p.dialogue = dialogue.New(dialogue.Config{Yield: p.said})
 	p.incident = incident.New(incident.Config{Closed: p.closed})
 	p.detectors()
-	if _, counts := p.cfg.Source.(Counter); !counts {
+	if p.counter, _ = p.cfg.Source.(Counter); p.counter == nil {
 		p.meter = meter.New(meter.Config{Home: p.devices.Home, Tell: p.traffic})
 	}
 }
@@ -159,6 +159,9 @@ func (p *pipeline) advance(now cordon.Time) {
 	p.flows.Advance(now)
 	if p.meter != nil {
 		p.meter.Advance(now)
+	}
+	if p.counter != nil {
+		p.gather(now)
 	}
 	if now.Sub(p.swept) >= sweepEvery {
 		p.swept = now
