@@ -52,7 +52,8 @@ type Config struct {
 	// agent/flow keeps; Pending how many that nobody has answered, default 2048:
 	// a scan of 160 SYNs a second has 500 of them until it falls silent.
 	Flows, Pending int
-	// Devices is how many devices are counted at once, default 512.
+	// Devices is how many devices are counted at once, default 512, and a quarter
+	// more that came in the last ten seconds.
 	Devices int
 	// Ring is the room for frames in bytes, a power of two; default 1 MiB, which
 	// is 40 ms of the fastest device's frames at the cap, and many of usual ones.
@@ -185,6 +186,7 @@ func (s *Source) open() (err error) {
 	if s.live, err = s.share(); err != nil {
 		return err
 	}
+	s.live.Config = s.cfg.limits()
 	for proto := range 256 {
 		for flag := range 2 {
 			s.live.Sort[2*proto+flag] = uint8(sortOf(uint8(proto), flag == 1))
@@ -218,7 +220,7 @@ func sortOf(proto uint8, syn bool) cordon.Sort {
 func (s *Source) SetHome(prefixes []netip.Prefix) error {
 	for i := range s.live.Home {
 		s.live.Home[i] = nowhere
-		if i < len(prefixes) {
+		if i < len(prefixes) && prefixes[i].IsValid() {
 			s.live.Home[i] = prefixOf(prefixes[i].Masked())
 		}
 	}
@@ -289,13 +291,15 @@ func (s *Source) Stats() (st Stats) {
 		return st
 	}
 	var n [stats]uint64
-	for i := range n {
-		var each []uint64
-		if err := s.objects.Counters.Lookup(uint32(i), &each); err != nil {
+	var desks []desk // one for each processor
+	for way := range uint32(2) {
+		if err := s.objects.Desk.Lookup(way, &desks); err != nil {
 			continue
 		}
-		for _, v := range each {
-			n[i] += v
+		for i := range desks {
+			for k, v := range desks[i].Stats {
+				n[k] += v
+			}
 		}
 	}
 	return Stats{Frames: n[statFrames], Copies: n[statCopied], Odd: n[statOdd], Handed: n[statHanded], Full: n[statFull],

@@ -35,6 +35,7 @@ type prefix struct{ Hi, Lo, MaskHi, MaskLo uint64 }
 
 // live as far as user space writes it; Want follows Copies at its end.
 type live struct {
+	Config    config
 	Shift     uint64
 	Epoch     uint32
 	HomeTime  uint32
@@ -106,13 +107,22 @@ type device struct {
 	Intervals   [2]interval
 }
 
+// desk is struct packet, of which user space reads the counters.
+type desk struct {
+	Stats [stats]uint64
+	_     [deskLen - 8*stats]byte
+}
+
+// deskLen is the size of struct packet.
+const deskLen = 400
+
 // recordLen is the size of struct record, which goes before a frame in the ring.
 const recordLen = 16
 
 // Why a frame was handed over: enum why, of which the tests ask for one.
 const whyUrgent = 1
 
-// The indexes of stats.
+// The indexes of desk.Stats: enum stat.
 const (
 	statFrames = iota
 	statCopied

@@ -33,7 +33,7 @@ func TestLayout(t *testing.T) {
 			}
 		}
 		all(spec.Maps["flows"].Key, spec.Maps["flows"].Value, spec.Maps["devices"].Value,
-			spec.Variables["config"].Type.Type, spec.Variables["live"].Type.Type)
+			spec.Variables["live"].Type.Type)
 		for name, v := range map[string]any{"config": config{}, "prefix": prefix{}, "live": live{}, "end": end{}, "key": key{}, "slot": slot{},
 			"half": half{}, "flow": flow{}, "tally": tally{}, "top": top{}, "interval": interval{}, "device": device{}} {
 			s := structs[name]
@@ -43,8 +43,8 @@ func TestLayout(t *testing.T) {
 			}
 			compare(t, s, reflect.TypeOf(v))
 		}
-		if n := spec.Maps["stats"].MaxEntries; n != stats {
-			t.Errorf("%s: %d counters, want %d", file, n, stats)
+		if n := spec.Maps["desk"].ValueSize; n != deskLen {
+			t.Errorf("%s: struct packet has %d bytes, want %d", file, n, deskLen)
 		}
 	}
 }

@@ -18,9 +18,19 @@ func (s *Source) load() error {
 		return fmt.Errorf("read the program: %w", err)
 	}
 	c := s.cfg
-	for name, n := range map[string]int{"flows": c.Flows, "pending": c.Pending, "devices": c.Devices, "ring": c.Ring, "ports": maxPorts} {
+	for name, n := range map[string]int{"flows": c.Flows, "pending": c.Pending, "devices": c.Devices, "visitors": c.Devices / 4, "ring": c.Ring, "ports": maxPorts} {
 		spec.Maps[name].MaxEntries = uint32(n)
 	}
+	var o objects
+	if err := spec.LoadAndAssign(&o, nil); err != nil {
+		return refused(err)
+	}
+	s.objects = o
+	return nil
+}
+
+// limits are what the program is told of the configuration.
+func (c *Config) limits() config {
 	values := config{Sample: uint64(c.Sample), Forget: uint64(c.Forget), Stranger: uint64(strangerFor),
 		Payloads: uint32(c.Payloads), Burst: uint32(c.FlowBurst), Seed: c.Seed}
 	if c.Rate > 0 {
@@ -29,15 +39,7 @@ func (s *Source) load() error {
 			values.Limit[i] = uint64(float64(values.Interval) * float64(c.Burst) * share)
 		}
 	}
-	if err := spec.Variables["config"].Set(values); err != nil {
-		return fmt.Errorf("set the program's limits: %w", err)
-	}
-	var o objects
-	if err := spec.LoadAndAssign(&o, nil); err != nil {
-		return refused(err)
-	}
-	s.objects = o
-	return nil
+	return values
 }
 
 // strangerFor is how long a device shares its cap with all other new ones, so
@@ -51,8 +53,8 @@ type objects struct {
 	Flows    *ebpf.Map     `ebpf:"flows"`
 	Pending  *ebpf.Map     `ebpf:"pending"`
 	Devices  *ebpf.Map     `ebpf:"devices"`
+	Visitors *ebpf.Map     `ebpf:"visitors"`
 	Ports    *ebpf.Map     `ebpf:"ports"`
-	Counters *ebpf.Map     `ebpf:"stats"`
 	Ring     *ebpf.Map     `ebpf:"ring"`
 	Memory   *ebpf.Map     `ebpf:".bss"`
 	Blank    *ebpf.Map     `ebpf:"blank"`
@@ -66,7 +68,7 @@ func (o *objects) close() {
 			_ = p.Close()
 		}
 	}
-	for _, m := range []*ebpf.Map{o.Flows, o.Pending, o.Devices, o.Ports, o.Counters, o.Ring, o.Memory, o.Blank, o.Desk} {
+	for _, m := range []*ebpf.Map{o.Flows, o.Pending, o.Devices, o.Visitors, o.Ports, o.Ring, o.Memory, o.Blank, o.Desk} {
 		if m != nil {
 			_ = m.Close()
 		}

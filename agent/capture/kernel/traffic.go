@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -41,7 +42,7 @@ func (s *Source) Traffic(now cordon.Time, tell func(*cordon.Traffic)) error {
 	if until <= s.told {
 		return nil
 	}
-	err := each(s.objects.Devices, r.keys, r.devices, func(mac *uint64, d *device) {
+	visit := func(mac *uint64, d *device) {
 		first := 0
 		if d.Intervals[0].End > d.Intervals[1].End {
 			first = 1
@@ -52,7 +53,9 @@ func (s *Source) Traffic(now cordon.Time, tell func(*cordon.Traffic)) error {
 				tell(&r.traffic)
 			}
 		}
-	})
+	}
+	// One that moves from the second to the first meanwhile misses an interval.
+	err := errors.Join(each(s.objects.Devices, r.keys, r.devices, visit), each(s.objects.Visitors, r.keys, r.devices, visit))
 	s.told = until
 	if err != nil {
 		return fmt.Errorf("read devices: %w", err)

@@ -101,9 +101,8 @@ type Source struct {
 	stats  Stats
 }
 
-// New makes a ring. It sees nothing until SetPorts. It needs CAP_NET_RAW, and
-// more memory than a usual socket may have: CAP_IPC_LOCK where RLIMIT_MEMLOCK is
-// small.
+// New makes a ring. It sees nothing until SetPorts. It needs CAP_NET_RAW and no
+// other capability.
 func New(cfg Config) (*Source, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err

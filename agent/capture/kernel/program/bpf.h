@@ -66,5 +66,10 @@ static u64 (*monotonic_coarse)(void) = (void *)160;
  * would find superfluous is still there for the verifier to see. */
 #define opaque(x) __asm__ volatile("" : "+r"(x))
 
+/* reload makes what comes after it load from memory again: a value that a branch
+ * has looked at is a known number to the verifier, and an index that is a known
+ * number on one way and not on another is refused without CAP_PERFMON. */
+#define reload() __asm__ volatile("" : : : "memory")
+
 /* in_order keeps loads before it before it, and those after it after it. */
 #define in_order(x) __asm__ volatile("" : "+r"(x) : : "memory")

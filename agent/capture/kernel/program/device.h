@@ -10,19 +10,29 @@ INLINE void measure(struct __sk_buff *skb, struct packet *p)
 	p->extra = (n - 1) * (p->bytes - p->payload);
 }
 
-/* device finds what is counted of a MAC, or begins to. */
+/* device finds what is counted of a MAC, or begins to. A new one is a visitor until
+ * it has been here for a while: a flood of invented MACs pushes out visitors, and
+ * no device that lives here. */
 INLINE struct device *device(u64 tag, u64 now)
 {
 	u64 mac = tag >> 16;
 	struct device *d = lookup(&devices, &mac);
 	if (d)
 		return d;
+	d = lookup(&visitors, &mac);
+	if (d) {
+		if (now - d->born < live.config.stranger)
+			return d;
+		update(&devices, &mac, d, NOEXIST);
+		forget(&visitors, &mac);
+		return lookup(&devices, &mac);
+	}
 	u32 zero = 0;
 	void *empty = lookup(&blank, &zero);
 	if (!empty)
 		return 0;
-	update(&devices, &mac, empty, NOEXIST);
-	d = lookup(&devices, &mac);
+	update(&visitors, &mac, empty, NOEXIST);
+	d = lookup(&visitors, &mac);
 	if (d)
 		d->born = now;
 	return d;
@@ -31,22 +41,26 @@ INLINE struct device *device(u64 tag, u64 now)
 /* allowed takes one frame from the cap of a device: the virtual scheduling of the
  * generic cell rate algorithm (ITU-T I.371). What is more urgent may use more of
  * the burst. */
-INLINE int allowed(struct device *d, u32 why, int receiving, u64 now)
+INLINE int allowed(struct device *d, struct packet *p, u32 why, int receiving, u64 now)
 {
-	if (!config.interval)
+	if (!live.config.interval)
 		return 1;
-	u64 limit = config.limit[why == URGENT ? 0 : why < SMALL ? 1 : 2];
+	u64 limit = live.config.limit[0];
+	if (why >= SMALL)
+		limit = live.config.limit[2];
+	else if (why != URGENT)
+		limit = live.config.limit[1];
 	u64 ahead = d->ahead[receiving], strangers = live.strangers;
-	int stranger = now - d->born < config.stranger;
+	int stranger = now - d->born < live.config.stranger;
 	if (ahead < now)
 		ahead = now;
 	if (strangers < now)
 		strangers = now;
-	ahead += config.interval;
-	strangers += config.interval;
+	ahead += live.config.interval;
+	strangers += live.config.interval;
 	if (ahead - now > limit || (stranger && strangers - now > limit)) {
 		add(&d->capped, 1);
-		count(CAPPED);
+		count(p, CAPPED);
 		return 0;
 	}
 	d->ahead[receiving] = ahead;
@@ -94,7 +108,7 @@ INLINE void put(struct tally *t, u32 packets, u32 bytes)
  * Taylor, 1990). */
 INLINE void mark(u64 *bits, u64 value)
 {
-	u64 h = (value ^ config.seed) * 0x9e3779b97f4a7c15ULL;
+	u64 h = (value ^ live.config.seed) * 0x9e3779b97f4a7c15ULL;
 	h ^= h >> 32;
 	h *= 0xd6e8feb86659fd93ULL;
 	u64 bit = 1ULL << (h >> 58);
@@ -155,13 +169,14 @@ INLINE void tally(struct device *d, struct packet *p, const int ingress, u64 now
 	int from = p->from, to = p->to;
 	if (ingress ? !from && !to : !from)
 		return;
+	if (!ingress && p->proto == PROTO_TCP && p->flags & RST)
+		return; /* refuses, and answers nothing */
 	struct interval *t = this_interval(d, now);
+	reload();
 	/* A number out of a table is one number to the verifier, not six. */
 	u32 kind = live.sort[(p->proto & 255) * 2 + (p->flags >> 1 & 1)] & 7;
 	u32 bytes = p->bytes + p->extra;
 	if (!ingress) {
-		if (p->proto == PROTO_TCP && p->flags & RST)
-			return; /* refuses, and answers nothing */
 		put(&t->in[kind], p->packets, bytes);
 		if (t->top[kind].net == network(&p->src))
 			t->top[kind].back += p->packets;

@@ -41,13 +41,13 @@ INLINE int watch(struct __sk_buff *skb, const int ingress)
 	struct packet *p = lookup(&desk, &which);
 	if (!p)
 		return NEXT;
-	count(FRAMES);
+	count(p, FRAMES);
 	if (parse(skb, p) < 0 || group(p->src.tag)) {
-		count(ODD);
+		count(p, ODD);
 		return NEXT;
 	}
 	if (!ingress && live.ports > 1 && group(p->dst.tag) && copied(skb, p, now)) {
-		count(COPIED);
+		count(p, COPIED);
 		return NEXT;
 	}
 	struct device *d = device(ingress ? p->src.tag : p->dst.tag, now);
@@ -66,7 +66,7 @@ INLINE int watch(struct __sk_buff *skb, const int ingress)
 	}
 	if (f)
 		why = worth(f, p, now);
-	int handed = why && allowed(d, why, !ingress, now) && hand(skb, p, why);
+	int handed = why && allowed(d, p, why, !ingress, now) && hand(skb, p, why);
 	if (f)
 		settle(f, p, handed, now);
 	return NEXT;

@@ -25,7 +25,7 @@ INLINE void key(struct packet *p)
 /* blend is what want.go computes too. */
 INLINE u64 blend(struct end *e)
 {
-	u64 h = (e->hi ^ config.seed) * 0x9e3779b97f4a7c15ULL ^ e->lo;
+	u64 h = (e->hi ^ live.config.seed) * 0x9e3779b97f4a7c15ULL ^ e->lo;
 	h = (h ^ h >> 29) * 0xd6e8feb86659fd93ULL ^ (e->tag & 0xffff);
 	return (h ^ h >> 32) * 0x9e3779b97f4a7c15ULL;
 }
@@ -53,14 +53,14 @@ INLINE struct flow *find(struct packet *p, u64 now)
 		p->fresh.home_time = live.home_time - 1;
 		p->fresh.bits = OPENER * (p->way & 1);
 		update(&pending, k, &p->fresh, NOEXIST); /* another processor may be quicker */
-		count(OPENED);
+		count(p, OPENED);
 		return lookup(&pending, k);
 	}
 	if ((f->bits / OPENER & 1) == (p->way & 1) || p->flags & RST)
 		return f;
 	update(&flows, k, f, NOEXIST);
 	forget(&pending, k);
-	count(ANSWERED);
+	count(p, ANSWERED);
 	return lookup(&flows, k);
 }
 
@@ -126,7 +126,7 @@ INLINE u32 worth(struct flow *f, struct packet *p, u64 now)
 	struct half *h = &f->half[way], *other = &f->half[way ^ 1];
 	int tcp = p->proto == PROTO_TCP;
 	u64 quiet = now - h->handed;
-	if (quiet > config.forget_after)
+	if (quiet > live.config.forget_after)
 		begin(h);
 	if (now - h->window >= SECOND) {
 		h->window = now;
@@ -140,21 +140,21 @@ INLINE u32 worth(struct flow *f, struct packet *p, u64 now)
 	}
 	if (!(f->bits >> way & SEEN))
 		return FIRST;
-	if (h->burst >= config.burst) {
-		count(LIMITED);
+	if (h->burst >= live.config.burst) {
+		count(p, LIMITED);
 		return COUNTED;
 	}
 	if (tcp && p->flags & (SYN | FIN | RST))
 		return CONTROL;
 	if (p->payload) {
-		if (h->payloads < config.payloads)
+		if (h->payloads < live.config.payloads)
 			return PAYLOAD;
 		if (live.want[f->want & (WANTS - 1)] || (tcp && ((u16)p->src.tag == 53 || (u16)p->dst.tag == 53)))
 			return WANTED;
-		if (p->payload <= PAYLOADS && quiet >= config.sample / 8)
+		if (p->payload <= PAYLOADS && quiet >= live.config.sample / 8)
 			return SMALL;
 	}
-	if (quiet >= config.sample)
+	if (quiet >= live.config.sample)
 		return SAMPLE;
 	return COUNTED;
 }

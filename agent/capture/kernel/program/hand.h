@@ -40,12 +40,12 @@ INLINE int fill(struct __sk_buff *skb, struct record *r, u8 *to, u64 n, u64 most
 	do {                                                                  \
 		struct record *r = reserve(&ring, size, 0);                   \
 		if (!r) {                                                     \
-			count(FULL);                                          \
+			count(p, FULL);                                       \
 			return 0;                                             \
 		}                                                             \
 		if (!fill(skb, r, (u8 *)(r + 1), n, (size) - RECORD, why)) { \
 			discard(r, NO_WAKEUP);                                \
-			count(ODD);                                           \
+			count(p, ODD);                                        \
 			return 0;                                             \
 		}                                                             \
 		submit(r, NO_WAKEUP);                                         \
@@ -70,6 +70,6 @@ INLINE int hand(struct __sk_buff *skb, struct packet *p, u32 why)
 		HAND(1536);
 	else
 		HAND(LARGEST);
-	count(HANDED);
+	count(p, HANDED);
 	return 1;
 }

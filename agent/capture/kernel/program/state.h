@@ -10,7 +10,7 @@
 /* What devices send is told of in intervals of this length; Interval in layout.go. */
 #define INTERVAL (SECOND / 2)
 
-/* What is set once, before the program is loaded. Times in nanoseconds. */
+/* What is set once, before the program is at a port. Times in nanoseconds. */
 struct config {
 	u64 interval;     /* one frame of a device each; 0: no cap */
 	u64 limit[3];     /* how far ahead of the cap a device may be, by urgency */
@@ -33,6 +33,7 @@ struct copy {
 
 /* What changes while the program runs. */
 struct live {
+	struct config config;
 	u64 shift;     /* added to the kernel's time */
 	u32 epoch;     /* of the sweep: which slot of a flow counts */
 	u32 home_time; /* grows when home changes */
@@ -119,10 +120,13 @@ struct device {
 	struct interval intervals[2];
 };
 
+enum stat { FRAMES, COPIED, ODD, HANDED, FULL, CAPPED, OPENED, ANSWERED, LIMITED, STATS };
+
 /* A frame, as far as the program looks at it. It lies in a map and not on the
  * stack: what is read from there may be anything to the verifier, so that it
  * follows all frames by one way and not each by its own. */
 struct packet {
+	u64 stats[STATS];    /* of all before, too: by enum stat */
 	struct end src, dst; /* the port is there once it is known */
 	struct key key;
 	struct flow fresh;   /* how its flow begins */
@@ -159,9 +163,8 @@ struct record {
 /* Why a frame is handed over; layout.go has the names. */
 enum why { COUNTED, URGENT, FACT, ERROR, FIRST, CONTROL, PAYLOAD, WANTED, SMALL, SAMPLE };
 
-enum stat { FRAMES, COPIED, ODD, HANDED, FULL, CAPPED, OPENED, ANSWERED, LIMITED, STATS };
-
-const volatile struct config config = {};
+/* Constants would be quicker, and known numbers to the verifier: then whether it
+ * takes the program would depend on what an operator configures. */
 struct live live;
 
 struct {
@@ -181,7 +184,7 @@ struct {
 	NUMBER(max_entries, 1);
 	TYPE(key, u64);
 	TYPE(value, struct device);
-} devices SEC(".maps");
+} devices SEC(".maps"), visitors SEC(".maps");
 
 /* blank is a device that is never written to: too large for the stack. */
 struct {
@@ -207,16 +210,10 @@ struct {
 	TYPE(value, u32);
 } ports SEC(".maps");
 
-struct {
-	NUMBER(type, MAP_PERCPU_ARRAY);
-	NUMBER(max_entries, STATS);
-	TYPE(key, u32);
-	TYPE(value, u64);
-} stats SEC(".maps");
-
-INLINE void count(u32 which)
-{
-	u64 *n = lookup(&stats, &which);
-	if (n)
-		*n += 1;
-}
+/* count adds one to a counter. The compiler must not make one place of several,
+ * with an index that is another number on each way (see reload). */
+#define count(p, which)                                             \
+	do {                                                        \
+		(p)->stats[which]++;                                \
+		__asm__ volatile("" : : "i"(which) : "memory");     \
+	} while (0)
