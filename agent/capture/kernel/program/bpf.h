@@ -71,5 +71,9 @@ static u64 (*monotonic_coarse)(void) = (void *)160;
  * number on one way and not on another is refused without CAP_PERFMON. */
 #define reload() __asm__ volatile("" : : : "memory")
 
+/* apart keeps the compiler from making one place of several that differ only in
+ * this number: see reload. */
+#define apart(n) __asm__ volatile("" : : "i"(n) : "memory")
+
 /* in_order keeps loads before it before it, and those after it after it. */
 #define in_order(x) __asm__ volatile("" : "+r"(x) : : "memory")

@@ -42,6 +42,16 @@ INLINE u16 ether(struct __sk_buff *skb, struct packet *p)
 	return type;
 }
 
+/* FETCH reads a header at p->head into h. At the places where most headers are it
+ * is read where it lies, if that is in the frame's first part; the copy by the
+ * kernel's helper, which finds all others, costs more than the rest of parsing. */
+#define NEAR(at, h)                                                              \
+	(data + (at) + sizeof(h) <= end ? ((h) = *(__typeof__(h) *)(data + (at)), 0) \
+					: load(skb, at, &(h), sizeof(h)))
+#define FETCH(h)                                                                 \
+	(p->head == ETHER_LEN ? NEAR(ETHER_LEN, h)                               \
+			      : load(skb, p->head, &(h), sizeof(h)))
+
 struct ipv4 {
 	u8 version, tos;
 	u16 len, id, frag;
@@ -53,7 +63,8 @@ struct ipv4 {
 INLINE int ipv4(struct __sk_buff *skb, struct packet *p)
 {
 	struct ipv4 h;
-	if (load(skb, p->head, &h, sizeof h))
+	u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	if (FETCH(h))
 		return -1;
 	u32 len = (h.version & 15) * 4;
 	if (h.version >> 4 != 4 || len < sizeof h)
@@ -91,7 +102,8 @@ INLINE int extension(u32 next)
 INLINE int ipv6(struct __sk_buff *skb, struct packet *p)
 {
 	struct ipv6 h;
-	if (load(skb, p->head, &h, sizeof h))
+	u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	if (FETCH(h))
 		return -1;
 	if (ntoh32(h.version) >> 28 != 6)
 		return -1;
@@ -131,19 +143,39 @@ INLINE int ipv6(struct __sk_buff *skb, struct packet *p)
 	return 0;
 }
 
+union transport {
+	u8 b[16];
+	u16 w[8];
+	u32 l[4];
+};
+
+/* top reads the first n bytes of a transport header, 8 or 16. */
+INLINE int top(struct __sk_buff *skb, struct packet *p, union transport *h, const u32 n)
+{
+	const u32 v4 = ETHER_LEN + sizeof(struct ipv4), v6 = ETHER_LEN + sizeof(struct ipv6);
+	u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	if (p->head == v4 && data + v4 + sizeof *h <= end) {
+		*h = *(union transport *)(data + v4);
+		apart(4);
+		return 0;
+	}
+	if (p->head == v6 && data + v6 + sizeof *h <= end) {
+		*h = *(union transport *)(data + v6);
+		apart(6);
+		return 0;
+	}
+	return load(skb, p->head, h, n);
+}
+
 /* transport reads the header that p->proto announces, if it makes flows. */
 INLINE int transport(struct __sk_buff *skb, struct packet *p)
 {
-	union {
-		u8 b[16];
-		u16 w[8];
-		u32 l[4];
-	} h;
+	union transport h;
 	u32 len;
 	if (p->later)
 		return 0;
 	if (p->proto == PROTO_TCP) {
-		if (load(skb, p->head, &h, 16))
+		if (top(skb, p, &h, 16))
 			return -1;
 		len = (h.b[12] >> 4) * 4;
 		if (len < 20)
@@ -154,7 +186,7 @@ INLINE int transport(struct __sk_buff *skb, struct packet *p)
 		p->dst.tag |= ntoh16(h.w[1]);
 		p->ports = 1;
 	} else if (p->proto == PROTO_UDP) {
-		if (load(skb, p->head, &h, 8))
+		if (top(skb, p, &h, 8))
 			return -1;
 		len = 8;
 		p->id ^= h.w[3];
@@ -162,7 +194,7 @@ INLINE int transport(struct __sk_buff *skb, struct packet *p)
 		p->dst.tag |= ntoh16(h.w[1]);
 		p->ports = 1;
 	} else if (p->proto == PROTO_ICMP || p->proto == PROTO_ICMP6) {
-		if (load(skb, p->head, &h, 8))
+		if (top(skb, p, &h, 8))
 			return -1;
 		len = 8;
 		p->type = h.b[0];
