@@ -177,7 +177,9 @@ INLINE void tally(struct device *d, struct packet *p, const int ingress, u64 now
 	struct interval *t = this_interval(d, now);
 	reload();
 	/* A number out of a table is one number to the verifier, not six. */
-	u32 kind = live.sort[(p->proto & 255) * 2 + (p->flags >> 1 & 1)] & 7;
+	u64 syn = p->flags >> 1 & 1;
+	opaque(syn); /* else the sum becomes an OR, of which 6.1's verifier knows no bound */
+	u32 kind = live.sort[(p->proto & 255) * 2 + syn] & 7;
 	u32 bytes = p->bytes + p->extra;
 	if (!ingress) {
 		put(&t->in[kind], p->packets, bytes);

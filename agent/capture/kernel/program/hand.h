@@ -5,6 +5,19 @@
  * SSH's and TLS's lists of algorithms. Of more only the beginning is kept. */
 #define LARGEST 4096
 
+/* BETWEEN returns 0 unless n is within bounds. The compiler would make one comparison
+ * of the two, of a number that is not the one that is passed on, and 6.1's verifier
+ * does not know then what is; nor does it learn from a comparison with 0. */
+#define BETWEEN(n, least, most)          \
+	do {                             \
+		opaque(n);               \
+		if ((n) > (most))        \
+			return 0;        \
+		opaque(n);               \
+		if ((n) < (least))       \
+			return 0;        \
+	} while (0)
+
 /* fill copies a frame of n bytes, a tag of the metadata included, into a record. */
 INLINE int fill(struct __sk_buff *skb, struct record *r, u8 *to, u64 n, u64 most, u32 why)
 {
@@ -23,14 +36,11 @@ INLINE int fill(struct __sk_buff *skb, struct record *r, u8 *to, u64 n, u64 most
 			return 0;
 		__builtin_memcpy(to + 12, tag, TAG_LEN);
 		n -= 12;
-		opaque(n);
-		if (n < 1 || n > most - 12 - TAG_LEN)
-			return 0;
+		BETWEEN(n, 2, most - 12 - TAG_LEN);
 		return !load(skb, 12, to + 12 + TAG_LEN, n);
 	}
 	r->have = n;
-	if (n < 1 || n > most)
-		return 0;
+	BETWEEN(n, 14, most);
 	return !load(skb, 0, to, n);
 }
 
