@@ -211,7 +211,7 @@ func TestDebianConfiguration(t *testing.T) {
 }
 
 // capabilities are all that the agent has; docs/install.md says why.
-var capabilities = []string{"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF", "CAP_PERFMON"}
+var capabilities = []string{"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF"}
 
 // TestPrivileges: both services give the agent a user of its own and the same
 // capabilities, and no others.
@@ -234,7 +234,7 @@ func TestPrivileges(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", set, diff)
 		}
 	}
-	if doc := read(t, "../docs/install.md"); !strings.Contains(doc, "| CAP_PERFMON |") {
+	if doc := read(t, "../docs/install.md"); !strings.Contains(doc, "| CAP_BPF |") {
 		t.Error("docs/install.md does not say what each capability is for")
 	}
 }
