@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/lab/cable"
 	"cordon/lab/live"
 	"cordon/lab/netns"
 	"cordon/lab/router"
+	"cordon/lab/synth/frame"
 )
 
 // indicators writes a feed of n hostile places.
@@ -112,5 +114,50 @@ func TestHostile(t *testing.T) {
 	netns.Wait(t, inTime, "it is an incident", func() bool { return did(a.Device(0), cordon.VerbBlock) })
 	if !reaches(home.Devices[0], somewhere) {
 		t.Error("the harmless site cannot be reached any more")
+	}
+}
+
+// crowd is how many devices the worst home has, and crowdBudget the resident memory
+// that the agent may take while they all attack.
+const (
+	crowd       = 250
+	crowdBudget = 40e6
+)
+
+// TestMemoryUnderAttack lets 250 devices of one home scan the internet at once, each
+// 320 addresses in a second.
+func TestMemoryUnderAttack(t *testing.T) {
+	if os.Getenv("CORDON_AGENT_CONFIG") != "" {
+		t.Skip("a build for debugging takes more memory")
+	}
+	home := netns.NewHome(t, netns.HomeConfig{Devices: 1})
+	a := router.Start(t, home, protect+fmt.Sprintf("[indicators]\nfile = %q\n", indicators(t, 20_000)))
+	nic := cable.Plug(t, home.Devices[0], "eth0")
+	var b frame.Buffer
+	rt := cordon.MAC{0x02, 0xc0, 0x4d, 0, 0, 1} // netns.RouterMAC
+	for n := range 320 {
+		for i := range crowd {
+			mac := cordon.MAC{0x44, 0x19, 0xb6, 1, 0, byte(i)}
+			src, dst := netip.AddrFrom4([4]byte{192, 168, 77, byte(2 + i)}), netip.AddrFrom4([4]byte{198, 18, byte(n), byte(i)})
+			f := b.TCP(frame.Link{Src: mac, Dst: rt}, frame.Net{Src: src, Dst: dst, TTL: 64, ID: uint16(n)},
+				frame.Segment{SrcPort: uint16(1024 + n), DstPort: 23, Flags: frame.SYN, Window: 1000, Seq: uint32(n)}, nil)
+			if err := nic.Send(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// How many it knows is bounded: strangers share one cap on what is looked into.
+	netns.Wait(t, inTime, "much of the crowd is known", func() bool {
+		s, err := a.Status(bounded(t, inTime))
+		return err == nil && s.Devices.Known >= crowd/2 && s.Incidents > 0
+	})
+	s, err := a.Status(bounded(t, inTime))
+	if err != nil {
+		t.Fatal(err)
+	}
+	peak := float64(memory(t, a.Process.PID(), "VmHWM"))
+	t.Logf("%+v, %d incidents, %v in force: %.1f MB resident at the most", s.Devices, s.Incidents, s.InForce, peak/1e6)
+	if peak > crowdBudget {
+		t.Errorf("%.1f MB resident at the most, want at most %.0f", peak/1e6, crowdBudget/1e6)
 	}
 }
