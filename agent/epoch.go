@@ -7,7 +7,7 @@ import (
 )
 
 // released is a moment before which no router runs this program: a clock that says
-// so was never set. It is replaced when a release is built (-X, nanoseconds).
+// an earlier one was never set. Nanoseconds.
 var released = time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 
 // clockStep is by how much the wall clock may differ from what the agent makes of

@@ -119,7 +119,13 @@ func memory(limit int64) control.Memory {
 	return control.Memory{Resident: residentBytes(), Heap: int64(m.HeapAlloc), Limit: limit}
 }
 
+// release is the version of a release, set when it is built (-X).
+var release string
+
 func version() string {
+	if release != "" {
+		return release
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

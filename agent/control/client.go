@@ -138,7 +138,7 @@ func (c *Client) explain(err error, changing bool) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
 		return &Error{Code: CodeNotRunning, Message: "the agent is not running: nobody answers on " + c.path,
-			Hint: "start it with 'systemctl start cordon-agent', on OpenWrt '/etc/init.d/cordon-agent start'; if it uses another socket, name it with --socket"}
+			Hint: "start it with 'systemctl start cordon-agent', on OpenWrt '/etc/init.d/cordon start'; if it uses another socket, name it with --socket"}
 	case errors.Is(err, fs.ErrPermission):
 		return &Error{Code: CodeForbidden, Message: "the socket " + c.path + " does not admit this user",
 			Hint: "use root, or a member of the group that control.group in the configuration names"}

@@ -32,8 +32,8 @@ const (
 // Listen opens the sockets of the family AF_INET or AF_INET6. The socket for
 // what is intercepted is bound to a loopback address, so that only tproxy leads
 // to it. What the raw sockets send bears the marks.
-func Listen(family int, queryMark, answerMark uint32) (s *Sockets, err error) {
-	s = &Sockets{udp: -1, Queries: -1, Answers: -1}
+func Listen(family int, queryMark, answerMark uint32) (_ *Sockets, err error) {
+	s := &Sockets{udp: -1, Queries: -1, Answers: -1}
 	defer func() {
 		if err != nil {
 			s.Close()
