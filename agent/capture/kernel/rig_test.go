@@ -2,10 +2,14 @@ package kernel
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
 
 	"cordon"
 	"cordon/agent/packet"
@@ -72,7 +76,7 @@ func newRig(t testing.TB, n int, edit ...func(*Config)) *rig {
 	}
 	var err error
 	if r.Source, err = New(cfg); err != nil {
-		t.Fatalf("load: %v", err)
+		t.Fatalf("load: %v\n%s", err, verdict(err))
 	}
 	t.Cleanup(func() { r.in(r.Close) })
 	r.watch(r.ports()...)
@@ -224,3 +228,13 @@ func (r *rig) connect(sport, dport uint16) {
 func itoa(n int) string { return strconv.Itoa(n) }
 
 func apOf(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
+
+// verdict returns the end of what the verifier says, of which an error has only
+// the last line.
+func verdict(err error) string {
+	var v *ebpf.VerifierError
+	if !errors.As(err, &v) {
+		return ""
+	}
+	return strings.Join(v.Log[max(0, len(v.Log)-60):], "\n")
+}

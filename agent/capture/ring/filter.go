@@ -34,6 +34,8 @@ const sourceMAC = 6
 func filter(ports []int, router [][6]byte, snap int) []unix.SockFilter {
 	const (
 		load  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		keep  = unix.BPF_ST
+		again = unix.BPF_LD | unix.BPF_W | unix.BPF_MEM
 		half  = unix.BPF_LD | unix.BPF_H | unix.BPF_ABS
 		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 		ret   = unix.BPF_RET | unix.BPF_K
@@ -51,10 +53,14 @@ func filter(ports []int, router [][6]byte, snap int) []unix.SockFilter {
 	add(load, 0, 0, askType)
 	add(equal, 1, 0, typeLeaves)
 	add(ret, 0, 0, uint32(snap))
+	add(load, 0, 0, sourceMAC) // once: the kernel makes ten instructions of a load
+	add(keep, 0, 0, 0)
+	add(half, 0, 0, sourceMAC+4)
+	add(keep, 0, 0, 1)
 	for _, mac := range router {
-		add(load, 0, 0, sourceMAC)
+		add(again, 0, 0, 0)
 		add(equal, 0, 3, binary.BigEndian.Uint32(mac[:]))
-		add(half, 0, 0, sourceMAC+4)
+		add(again, 0, 0, 1)
 		add(equal, 0, 1, uint32(binary.BigEndian.Uint16(mac[4:])))
 		add(ret, 0, 0, uint32(snap))
 	}

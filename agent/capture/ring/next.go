@@ -95,8 +95,7 @@ func (s *Source) take() bool {
 	s.left = binary.NativeEndian.Uint32(s.memory[base+blockFrames:])
 	s.next = base + int(binary.NativeEndian.Uint32(s.memory[base+blockFirst:]))
 	s.open = true
-	s.now = clock(unix.CLOCK_MONOTONIC)
-	s.offset = clock(unix.CLOCK_REALTIME) - s.now
+	s.offset, s.now = offset()
 	return true
 }
 
@@ -144,6 +143,21 @@ func (s *Source) time(h *unix.Tpacket3Hdr) int64 {
 		return s.now
 	}
 	return t
+}
+
+// offset returns how far the wall clock is ahead of the monotonic one, and the
+// latter. Whoever asks may be interrupted between two clocks, so it asks again.
+func offset() (ahead, now int64) {
+	best := int64(-1)
+	for range 3 {
+		before := clock(unix.CLOCK_MONOTONIC)
+		wall := clock(unix.CLOCK_REALTIME)
+		now = clock(unix.CLOCK_MONOTONIC)
+		if d := now - before; best < 0 || d < best {
+			best, ahead = d, wall-before-d/2
+		}
+	}
+	return ahead, now
 }
 
 func clock(which int32) int64 {
