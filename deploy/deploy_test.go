@@ -211,7 +211,7 @@ func TestDebianConfiguration(t *testing.T) {
 }
 
 // capabilities are all that the agent has; docs/install.md says why.
-var capabilities = []string{"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF"}
+var capabilities = []string{"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF", "CAP_PERFMON"}
 
 // TestPrivileges: both services give the agent a user of its own and the same
 // capabilities, and no others.
