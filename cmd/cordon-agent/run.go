@@ -21,7 +21,7 @@ Watches the home and acts, until it is told to stop (SIGTERM, SIGINT). What is i
 force stays in force then, to its own end. The configuration is read once; the
 default is ` + config.Path + `, or the defaults of every key if there is none.
 
-It needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF (CAP_SYS_ADMIN before Linux 5.8), and
+It needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON (Linux 6.1), and
 the directories of control.socket and state.dir. 'cordon-agent doctor' says what is
 missing.
 
