@@ -47,16 +47,31 @@ func refused(err error) error {
 	switch {
 	case errors.Is(err, unix.ENOSYS):
 		return fmt.Errorf("the kernel was built without the bpf system call: %w", err)
-	case errors.As(err, &verifier) && len(verifier.Log) > 1 && !errors.Is(err, unix.EPERM):
+	case errors.As(err, &verifier) && len(verifier.Log) > 1 && !trusted():
+		return fmt.Errorf("the kernel's verifier refuses the program without CAP_PERFMON, as it does before Linux 6.16: %w", err)
+	case errors.As(err, &verifier) && len(verifier.Log) > 1:
 		return fmt.Errorf("the kernel's verifier refuses the program: %w", err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("no permission to load eBPF: CAP_BPF and CAP_NET_ADMIN are needed: %w", err)
+		return fmt.Errorf("no permission to load eBPF: CAP_BPF and CAP_NET_ADMIN are needed, before Linux 6.16 CAP_PERFMON too: %w", err)
 	case errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL):
 		return fmt.Errorf("the kernel lacks what the program needs, Linux 5.15 has it: %w", err)
 	case errors.Is(err, unix.ENOMEM):
 		return fmt.Errorf("no memory for the program's maps: %w", err)
 	}
 	return fmt.Errorf("load eBPF: %w", err)
+}
+
+// trusted reports whether this process has CAP_PERFMON, without which the verifier
+// assumes that the program's author would look at what the processor only guesses
+// (CAP_SYS_ADMIN contains it).
+func trusted() bool {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&head, &data[0]); err != nil {
+		return true
+	}
+	have := func(c uint) bool { return data[c/32].Effective>>(c%32)&1 != 0 }
+	return have(unix.CAP_PERFMON) || have(unix.CAP_SYS_ADMIN)
 }
 
 // attachRefused says why the program could not be put at a port.

@@ -45,11 +45,17 @@ INLINE int allowed(struct device *d, struct packet *p, u32 why, int receiving, u
 {
 	if (!live.config.interval)
 		return 1;
-	u64 limit = live.config.limit[0];
-	if (why >= SMALL)
-		limit = live.config.limit[2];
-	else if (why != URGENT)
+	u64 limit;
+	if (why == URGENT) {
+		limit = live.config.limit[0];
+		apart(0);
+	} else if (why < SMALL) {
 		limit = live.config.limit[1];
+		apart(1);
+	} else {
+		limit = live.config.limit[2];
+		apart(2);
+	}
 	u64 ahead = d->ahead[receiving], strangers = live.strangers;
 	int stranger = now - d->born < live.config.stranger;
 	if (ahead < now)

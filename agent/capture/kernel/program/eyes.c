@@ -29,6 +29,23 @@ INLINE int copied(struct __sk_buff *skb, struct packet *p, u64 now)
 	return 0;
 }
 
+/* flowing looks at a packet of a flow. What has none is looked at elsewhere, and not
+ * here with a null pointer: until Linux 6.16 and without CAP_PERFMON, the verifier
+ * tries where the pointer would lead if the processor guessed that it is one. */
+INLINE int flowing(struct __sk_buff *skb, struct packet *p, struct device *d, const int ingress, u64 now)
+{
+	key(p);
+	struct flow *f = find(p, now);
+	if (!f)
+		return NEXT;
+	outside(f, p);
+	tally(d, p, ingress, now);
+	u32 why = worth(f, p, now);
+	int handed = why && allowed(d, p, why, !ingress, now) && hand(skb, p, why);
+	settle(f, p, handed, now);
+	return NEXT;
+}
+
 INLINE int watch(struct __sk_buff *skb, const int ingress)
 {
 	u64 now = monotonic_coarse() + live.shift;
@@ -55,20 +72,14 @@ INLINE int watch(struct __sk_buff *skb, const int ingress)
 		return NEXT;
 	measure(skb, p);
 	u32 why = fact(p);
-	struct flow *f = 0;
-	if (!why && p->ports && !multicast(&p->dst)) {
-		key(p);
-		f = find(p, now);
-	}
+	if (!why && p->ports && !multicast(&p->dst))
+		return flowing(skb, p, d, ingress, now);
 	if (p->ip) {
-		outside(f, p);
+		outside(0, p);
 		tally(d, p, ingress, now);
 	}
-	if (f)
-		why = worth(f, p, now);
-	int handed = why && allowed(d, p, why, !ingress, now) && hand(skb, p, why);
-	if (f)
-		settle(f, p, handed, now);
+	if (why && allowed(d, p, why, !ingress, now))
+		hand(skb, p, why);
 	return NEXT;
 }
 

@@ -122,6 +122,7 @@ INLINE void begin(struct half *h)
 /* worth says why a packet of a flow should be handed over, if it should. */
 INLINE u32 worth(struct flow *f, struct packet *p, u64 now)
 {
+	reload();
 	u64 way = p->way & 1;
 	struct half *h = &f->half[way], *other = &f->half[way ^ 1];
 	int tcp = p->proto == PROTO_TCP;
@@ -163,6 +164,7 @@ INLINE u32 worth(struct flow *f, struct packet *p, u64 now)
  * it, from the frame, which stands for one packet. */
 INLINE void settle(struct flow *f, struct packet *p, int handed, u64 now)
 {
+	reload();
 	u64 way = p->way & 1;
 	struct half *h = &f->half[way];
 	u32 packets = p->packets, bytes = p->bytes + p->extra;
