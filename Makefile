@@ -51,7 +51,7 @@ eval: build ## judge the captures of TRUTH, as they are and disturbed (SEEDS="1 
 	@scripts/eval $(TRUTH) $(SEEDS)
 
 gen: ## write all generated files anew: tables, dependency list, golden files
-	@scripts/need npm=npm
+	@scripts/need npm=npm clang-14=clang-14 llvm-strip-14=llvm-14
 	@go generate ./...
 	@scripts/golden
 

@@ -94,7 +94,8 @@ type Config struct {
 	Told func(id string) (name string, class *cordon.Class)
 	// Changed, if set, is told that a device moved or something was put in force.
 	Changed func()
-	// Trouble, if set, is told what a source that counts could not be asked for.
+	// Trouble, if set, is told what could not be done: ask a source for its counts,
+	// put an action in force.
 	Trouble func(doing string, err error)
 	// Tick, if set, is called about every 4096 frames, to draw progress.
 	Tick func()

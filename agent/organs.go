@@ -84,12 +84,9 @@ func (l *live) watchPorts(n cordon.Network) error {
 type blindfold struct {
 	epoch epoch
 	tick  *time.Ticker
-	done  chan struct{}
 }
 
-func newBlindfold(e epoch) *blindfold {
-	return &blindfold{e, time.NewTicker(20 * time.Millisecond), make(chan struct{})}
-}
+func newBlindfold(e epoch) *blindfold { return &blindfold{e, time.NewTicker(20 * time.Millisecond)} }
 
 // Next waits a moment.
 func (b *blindfold) Next(f *packet.Frame) error {

@@ -290,6 +290,7 @@ func (p *pipeline) act(d *cordon.Device, a *cordon.Action) {
 	switch {
 	case err != nil:
 		p.summary.Failed++
+		p.trouble("put in force", err)
 		return
 	case !fresh:
 		return
@@ -324,6 +325,7 @@ func (p *pipeline) moved(d *cordon.Device) {
 	p.changed()
 	if err := p.enforcer.Move(p.ctx, d); err != nil {
 		p.summary.Failed++
+		p.trouble("follow a device that moved", err)
 	}
 }
 

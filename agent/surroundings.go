@@ -49,6 +49,7 @@ func (l *live) untouched() (list []netip.Addr) {
 // networkChanged follows the router's network. First come the kernel's tables, so
 // that nothing is open for a moment, watched by the self-test; then the stages.
 func (l *live) networkChanged(ctx context.Context, n cordon.Network) error {
+	n.Home = slices.Concat(n.Home, l.cfg.Network.Home)
 	l.around.Store(&n)
 	l.test(ctx, "the network", func() error { return l.kernel.SetNetwork(ctx, n) }, func() error { return l.kernel.Reset(ctx) })
 	first := false

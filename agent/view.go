@@ -1,9 +1,9 @@
 package agent
 
 import (
+	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"cordon"
 	"cordon/agent/detect/known"
@@ -103,27 +103,12 @@ func stub(id string) *cordon.Device {
 	d := &cordon.Device{ID: id}
 	if a, err := netip.ParseAddr(id); err == nil {
 		d.Addrs = []netip.Addr{a}
-	} else if mac, ok := parseMAC(id); ok {
-		d.MAC, d.HasMAC, d.Randomised = mac, true, mac.Randomised()
-		d.Maker, _ = maker(mac)
+	} else if hw, err := net.ParseMAC(id); err == nil && len(hw) == len(d.MAC) {
+		d.MAC, d.HasMAC = cordon.MAC(hw), true
+		d.Randomised = d.MAC.Randomised()
+		d.Maker, _ = maker(d.MAC)
 	}
 	return d
-}
-
-// parseMAC reads what cordon.MAC.String writes.
-func parseMAC(s string) (mac cordon.MAC, ok bool) {
-	const hex = "0123456789abcdef"
-	if len(s) != 17 {
-		return mac, false
-	}
-	for i := range mac {
-		hi, lo := strings.IndexByte(hex, s[3*i]), strings.IndexByte(hex, s[3*i+1])
-		if hi < 0 || lo < 0 || i > 0 && s[3*i-1] != ':' {
-			return mac, false
-		}
-		mac[i] = byte(hi<<4 | lo)
-	}
-	return mac, true
 }
 
 // answer is what is done about a question.

@@ -68,11 +68,17 @@ func TestQuarantineOutlivesTheTable(t *testing.T) {
 	}
 }
 
-func TestParseMAC(t *testing.T) {
-	for s, want := range map[string]bool{"44:19:b6:00:00:10": true, "44:19:b6:00:00:1": false, "44:19:b6:00:00:zz": false,
-		"44-19-b6-00-00-10": false, "": false, "192.168.1.1": false} {
-		if mac, ok := parseMAC(s); ok != want || ok && mac.String() != s {
-			t.Errorf("%q: %v %v", s, mac, ok)
+// TestStub makes a device of an ID and finds it again in what it is.
+func TestStub(t *testing.T) {
+	if d := stub("44:19:b6:00:00:10"); !d.HasMAC || d.MAC.String() != d.ID || d.Maker == "" {
+		t.Errorf("by MAC: %+v", d)
+	}
+	if d := stub("192.168.1.10"); d.HasMAC || len(d.Addrs) != 1 || d.Addrs[0].String() != d.ID {
+		t.Errorf("by address: %+v", d)
+	}
+	for _, id := range []string{"", "44:19:b6:00:00:zz", "00-00-00-00-00-00-00-01"} {
+		if d := stub(id); d.HasMAC || len(d.Addrs) > 0 {
+			t.Errorf("%q is no device: %+v", id, d)
 		}
 	}
 }

@@ -103,9 +103,8 @@ func TestItCannotHarm(t *testing.T) {
 	still("with garbage for its state")
 }
 
-// TestBlockEnds lets a quarantine that somebody asked for come to its end in the
-// kernel while the agent is dead.
-func TestBlockEnds(t *testing.T) {
+// TestByHand cuts a device off and lets it back in because somebody says so.
+func TestByHand(t *testing.T) {
 	home := netns.NewHome(t, netns.HomeConfig{Devices: 1})
 	a := router.Start(t, home, protect)
 	site(t, home, somewhere)
@@ -136,27 +135,35 @@ func TestSafeMode(t *testing.T) {
 		a.Run()
 	}
 	s, err := a.Status(bounded(t, inTime))
-	if err != nil || s.Mode != "safe" || s.Why == "" {
-		t.Errorf("mode %q, because %q, %v", s.Mode, s.Why, err)
+	if err != nil || s.Mode != "safe" || s.Why == "" || s.Eyes.State != control.PartOff {
+		t.Errorf("mode %q, because %q, eyes %+v, %v", s.Mode, s.Why, s.Eyes, err)
 	}
 	if _, err := (live.Scan{Bursts: 1}).Run(bounded(t, time.Minute), home.Devices[0]); err != nil {
 		t.Fatal(err)
 	}
-	if d := a.Device(0); d.State != control.StateOK && d.ID != "" {
-		t.Errorf("judged in safe mode: %+v", d)
+	if s, err = a.Status(bounded(t, inTime)); err != nil || s.Counters["frames"] != 0 || s.Devices.Known != 0 {
+		t.Errorf("in safe mode %d frames of %d devices were looked at, %v", s.Counters["frames"], s.Devices.Known, err)
 	}
 }
 
-// TestNetworkChanges takes ports away and renumbers the home under the agent.
+// TestNetworkChanges renumbers the home under the agent and takes a port away: the
+// new addresses are the home's, and who scans from there is stopped.
 func TestNetworkChanges(t *testing.T) {
 	home := netns.NewHome(t, netns.HomeConfig{Devices: 2})
 	a := router.Start(t, home, protect)
+	site(t, home, somewhere)
+	if !reaches(home.Devices[0], somewhere) {
+		t.Fatal("the site cannot be reached")
+	}
+	home.Router.IP("addr add 192.168.88.1/24 dev br-lan", "addr del 192.168.77.1/24 dev br-lan")
+	home.Devices[0].IP("addr add 192.168.88.10/24 dev eth0", "addr del 192.168.77.10/24 dev eth0", "route replace default via 192.168.88.1")
+	netns.Wait(t, inTime, "the new addresses are the home's", func() bool { return reaches(home.Devices[0], somewhere) })
+	if d := a.Device(0); len(d.Addresses) == 0 || d.Addresses[0].String() != "192.168.88.10" {
+		t.Errorf("the agent knows it by %v", d.Addresses)
+	}
 	home.Router.IP("link set lan1 down", "link set lan1 nomaster", "link set lan1 up", "link set lan1 master br-lan")
-	home.Router.IP("addr add 192.168.88.1/24 dev br-lan")
-	home.Devices[0].IP("addr add 192.168.88.10/24 dev eth0")
-	sent := netip.MustParsePrefix("198.18.0.0/16")
 	netns.Wait(t, inTime, "the port is watched again", func() bool {
-		live.Scan{Targets: sent, Bursts: 1}.Run(bounded(t, inTime), home.Devices[0])
+		live.Scan{Source: 4000, Targets: netip.MustParsePrefix("198.18.0.0/16"), Bursts: 1}.Run(bounded(t, inTime), home.Devices[0])
 		return a.Device(0).State == control.StateQuarantined
 	})
 }
