@@ -107,10 +107,12 @@ type Limits struct {
 	Quarantines int   // that the agent begins by itself in an hour, at most
 }
 
-// codeMemory is what the process has resident besides what the Go runtime counts:
-// its mapped program. A skeleton with the same libraries had 13.2 MB resident when
-// idle, 10 MB of it the program, and the kernel's rings are 2 MB.
-const codeMemory = 13e6
+// codeMemory is by how much the limit of the Go runtime lies below Limits.Memory. The
+// runtime counts what it has mapped, of which much is never resident, and below 18 MB
+// it collects without end: with 30 devices and 20,000 indicators a limit of 12 to 16 MB
+// took 4 to 5 % of a core in an idle agent, 20 MB took 1.6 %, and 1 to 2 MB more were
+// resident (docs/performance.md).
+const codeMemory = 5e6
 
 // Heap returns the limit to give the Go runtime (debug.SetMemoryLimit), in bytes,
 // so that the process stays within Memory.

@@ -118,8 +118,8 @@ languages = ["de-CH", "fr"]
 	if diff := cmp.Diff(want, got, comparers); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got.Limits.Heap() != 27e6 {
-		t.Errorf("heap %d, want 27 MB", got.Limits.Heap())
+	if got.Limits.Heap() != 35e6 {
+		t.Errorf("heap %d, want 35 MB", got.Limits.Heap())
 	}
 }
 
