@@ -31,6 +31,8 @@ var arrows = []struct {
 	{[]string{"cordon/core"}, []string{"cordon", "cordon/wire", "cordon/portal", "cordon/internal/...", "own"}},
 	{[]string{"cordon/agent/uplink", "cordon/core/gateway", "cordon/core/push/agents"},
 		[]string{"cordon", "cordon/wire", "cordon/internal/..."}},
+	{[]string{"cordon/core/api"}, []string{"cordon", "cordon/core/auth", "cordon/core/provision", "cordon/internal/...",
+		"own"}}, // a request is a person who may, or may not
 	{[]string{"cordon/agent/observe/..."}, []string{"cordon", "cordon/agent/packet", "cordon/internal/...",
 		"cordon/agent/observe/..."}},
 	{[]string{"cordon/agent/..."}, []string{"cordon", "cordon/agent/packet", "cordon/internal/...", "own"}},
@@ -40,7 +42,7 @@ var arrows = []struct {
 	{[]string{"cordon/deploy/..."}, []string{"cordon", "cordon/agent/config"}}, // which its tests hold the packages to
 	{[]string{"cordon/cmd/..."}, []string{"cordon", "cordon/agent", "cordon/agent/capture/file",
 		"cordon/agent/indicator/...", "cordon/agent/packet", "cordon/agent/config", "cordon/agent/control",
-		"cordon/core", "cordon/lab/...", "cordon/internal/..."}},
+		"cordon/core", "cordon/core/config", "cordon/lab/...", "cordon/internal/..."}},
 }
 
 // testArrows is what tests may import of ours on top of what their package may:
