@@ -74,17 +74,27 @@ type Session struct {
 	Expires Time
 }
 
-// Token lets a program use the API for a user.
+// Token lets a program use the API for a user, or a person in for the first time.
 type Token struct {
 	ID      string
 	Hash    [32]byte // SHA-256 of the token
 	User    string
 	Name    string
+	Use     TokenUse
 	Grants  []Grant // never more than the user's own
 	Created Time
 	Used    Time
 	Expires Time // never zero
 }
+
+// TokenUse is what a token opens.
+type TokenUse string
+
+// The uses of tokens.
+const (
+	TokenAPI        TokenUse = ""           // the API, as often as wanted
+	TokenInvitation TokenUse = "invitation" // once: a password or passkey for its user
+)
 
 // Scope is whose records somebody may see. The zero Scope is nobody's.
 type Scope struct {
