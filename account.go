@@ -108,6 +108,26 @@ type Part struct {
 	Why   string
 }
 
+// Presence is what is known of a router's connection at a moment. Of what a hello
+// told, empty fields say nothing.
+type Presence struct {
+	Router string // Router.ID
+	Online bool
+	At     Time // the moment; an older one never replaces a newer one
+
+	Agent string // version of the agent
+	Wire  uint32 // version of the messages that it speaks
+	Boot  uint32
+}
+
+// Lag is a router that enforces less than is desired.
+type Lag struct {
+	Site     string
+	Router   string
+	Desired  uint64 // Desired.Version
+	Enforced uint64 // Enforced.Version
+}
+
 // ParseAccountSort returns the sort of that name.
 func ParseAccountSort(s string) (AccountSort, error) {
 	switch a := AccountSort(s); a {

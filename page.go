@@ -34,4 +34,7 @@ var (
 	ErrConflict = errors.New("changed meanwhile")
 	// ErrInvalid means that what was asked can never be: mend the request.
 	ErrInvalid = errors.New("invalid")
+	// ErrUnavailable means that the records cannot be reached now. Nothing was changed,
+	// unless the error is also ErrUnknown: ask again later.
+	ErrUnavailable = errors.New("not available")
 )

@@ -1,5 +1,7 @@
 package cordon
 
+import "time"
+
 // What core keeps of what routers report. A device, an incident and a detection have
 // their names from the router, so they are named by site and ID together.
 
@@ -89,3 +91,9 @@ const (
 	EventDesired   EventSort = "desired"
 	EventShadow    EventSort = "shadow"
 )
+
+// Retention is how long records are kept; 0: for ever. An incident counts from its
+// last detection, a device from when it was last seen.
+type Retention struct {
+	Detections, Incidents, Actions, Devices, Summaries, Audit time.Duration
+}
