@@ -77,10 +77,11 @@ const (
 type Claim struct {
 	SecretHash [32]byte // SHA-256 of the secret; zero: none
 	Key        [32]byte // Ed25519 public key; zero: none
+	Expires    Time     // 0: never
 }
 
 // Zero reports whether c proves nothing.
-func (c Claim) Zero() bool { return c == Claim{} }
+func (c Claim) Zero() bool { return c.SecretHash == [32]byte{} && c.Key == [32]byte{} }
 
 // Health is how a router's agent is.
 type Health struct {
