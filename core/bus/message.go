@@ -1,0 +1,259 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// appendWithin is how long an append may take. After that it is not known whether the
+// message was taken.
+const appendWithin = 10 * time.Second
+
+// Append adds a message to the stream of subject. It returns nil when the message
+// survives a power cut, and ErrFull when there is no room. After any other error the
+// message may have been taken or not.
+func (b *Bus) Append(ctx context.Context, subject string, data []byte) error {
+	if _, err := durable(subject); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, appendWithin)
+	defer cancel()
+	if _, err := b.js.Publish(ctx, subject, data); err != nil {
+		var refused *jetstream.APIError
+		if errors.As(err, &refused) && (refused.ErrorCode == codeStoreFull || refused.ErrorCode == codeNoRoom) {
+			return fmt.Errorf("append to %s: %w", subject, ErrFull)
+		}
+		return fmt.Errorf("append to %s: %w", subject, err)
+	}
+	return nil
+}
+
+// What the server answers when a stream or the disk is full (its errors.json).
+const (
+	codeStoreFull jetstream.ErrorCode = 10077 // JSStreamStoreFailedF: "maximum bytes exceeded"
+	codeNoRoom    jetstream.ErrorCode = 10047 // JSStorageResourcesExceededErr
+)
+
+// How appended messages are handled.
+const (
+	// ackWithin is how long a handler may take before another instance gets the
+	// messages, too.
+	ackWithin = 20 * time.Second
+	// maxUnacked is how many messages may be with handlers, of all instances.
+	maxUnacked = 512
+	// fetchAhead is how many messages an instance asks for, and the most that a handler
+	// gets at once.
+	fetchAhead = 32
+	// firstRetry is when a message comes again after its handler failed; the wait doubles
+	// each time, to lastRetry.
+	firstRetry = 500 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// Consume calls handle with the messages of subject, one call at a time, until ctx is
+// done. Instances that give the same name share the work. When handle returns nil, the
+// messages are gone; else they come again later, to any instance. A message may come
+// twice.
+func (b *Bus) Consume(ctx context.Context, name, subject string, handle func(ctx context.Context, messages [][]byte) error) error {
+	stream, err := durable(subject)
+	if err != nil {
+		return err
+	}
+	consumer, err := b.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		Durable: name, FilterSubject: subject,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWithin, MaxAckPending: maxUnacked,
+	})
+	if err != nil {
+		return fmt.Errorf("consume %s: %w", subject, err)
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(fetchAhead))
+	if err != nil {
+		return fmt.Errorf("consume %s: %w", subject, err)
+	}
+	defer messages.Stop()
+	incoming := make(chan jetstream.Msg, fetchAhead)
+	failed := make(chan error, 1)
+	go func() { // Next cannot be asked whether it would wait
+		defer close(incoming)
+		for {
+			m, err := messages.Next(jetstream.NextContext(ctx))
+			switch {
+			case errors.Is(err, jetstream.ErrNoHeartbeat): // the server is away; it asks again by itself
+				continue
+			case err != nil:
+				failed <- err
+				return
+			}
+			select {
+			case incoming <- m:
+			case <-ctx.Done():
+				failed <- ctx.Err()
+				return
+			}
+		}
+	}()
+	for batch := range gather(incoming, fetchAhead) {
+		b.handle(ctx, batch, handle)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("consume %s: %w", subject, <-failed)
+}
+
+// gather yields what is there, at least one and at most most messages at a time, until
+// the channel is closed.
+func gather[T any](from <-chan T, most int) func(yield func([]T) bool) {
+	return func(yield func([]T) bool) {
+		for first := range from {
+			batch := []T{first}
+		more:
+			for len(batch) < most {
+				select {
+				case m, ok := <-from:
+					if !ok {
+						break more
+					}
+					batch = append(batch, m)
+				default:
+					break more
+				}
+			}
+			if !yield(batch) {
+				return
+			}
+		}
+	}
+}
+
+// handle calls a handler with messages and tells the server what became of them.
+func (b *Bus) handle(ctx context.Context, batch []jetstream.Msg, handle func(context.Context, [][]byte) error) {
+	data := make([][]byte, len(batch))
+	for i, m := range batch {
+		data[i] = m.Data()
+	}
+	err := handle(ctx, data)
+	if err != nil && ctx.Err() == nil {
+		b.cfg.Log.WarnContext(ctx, "messages come again", "subject", batch[0].Subject(), "messages", len(batch), "err", err)
+	}
+	for _, m := range batch {
+		if err == nil {
+			err := m.Ack()
+			if err != nil { // it comes again, which is no harm
+				b.cfg.Log.DebugContext(ctx, "message not acknowledged", "err", err)
+			}
+			continue
+		}
+		wait := firstRetry
+		if about, err := m.Metadata(); err == nil {
+			for n := uint64(1); n < about.NumDelivered && wait < lastRetry; n++ {
+				wait *= 2
+			}
+		}
+		if err := m.NakWithDelay(min(wait, lastRetry)); err != nil {
+			b.cfg.Log.DebugContext(ctx, "message not returned", "err", err)
+		}
+	}
+}
+
+// Announce says something to all instances of core that listen now.
+func (b *Bus) Announce(subject string, data []byte) error {
+	if err := spoken(subject); err != nil {
+		return err
+	}
+	if err := b.core.Publish(subject, data); err != nil {
+		return fmt.Errorf("announce %s: %w", subject, err)
+	}
+	return nil
+}
+
+// Listen calls handle with what is announced on subject, one call at a time, until ctx
+// is done. What is announced while the connection is lost is not heard.
+func (b *Bus) Listen(ctx context.Context, subject string, handle func(data []byte)) error {
+	if err := spoken(subject); err != nil {
+		return err
+	}
+	sub, err := b.core.SubscribeSync(subject)
+	if err != nil {
+		return fmt.Errorf("listen to %s: %w", subject, err)
+	}
+	return b.each(ctx, sub, func(m *nats.Msg) { handle(m.Data) })
+}
+
+// ToRouter says something to a router. It does not say whether the router heard it.
+func (b *Bus) ToRouter(router, what string, data []byte) error {
+	if !isRouter(router) {
+		return fmt.Errorf("tell router %q: not an id", router)
+	}
+	return b.tell(router, what, data)
+}
+
+// ToAll says something to every router that is connected.
+func (b *Bus) ToAll(what string, data []byte) error { return b.tell(all, what, data) }
+
+func (b *Bus) tell(whom, what string, data []byte) error {
+	subject, err := address(toRouter, whom, what)
+	if err != nil {
+		return err
+	}
+	if err := b.routers.Publish(subject, data); err != nil {
+		return fmt.Errorf("tell %s: %w", subject, err)
+	}
+	return nil
+}
+
+// maxWaiting is how many messages may wait for a handler, and their bytes. What comes
+// on top is lost: who wants an answer asks again.
+const (
+	maxWaiting      = 64 << 10
+	maxWaitingBytes = 256 << 20
+)
+
+// FromRouters calls handle with what routers say about what, one call at a time, until
+// ctx is done. Instances share the messages. The router is the one that the server let
+// in, whatever the message says.
+func (b *Bus) FromRouters(ctx context.Context, what string, handle func(router string, data []byte)) error {
+	subject, err := address(fromRouter, "any", what)
+	if err != nil {
+		return err
+	}
+	subject = fromRouter + "*." + what
+	sub, err := b.routers.QueueSubscribeSync(subject, queue)
+	if err != nil {
+		return fmt.Errorf("hear %s: %w", subject, err)
+	}
+	if err := sub.SetPendingLimits(maxWaiting, maxWaitingBytes); err != nil {
+		return fmt.Errorf("hear %s: %w", subject, err)
+	}
+	return b.each(ctx, sub, func(m *nats.Msg) { // m.Reply is never used: see the package's doc
+		if router, ok := sender(m.Subject); ok {
+			handle(router, m.Data)
+		}
+	})
+}
+
+// each calls handle with the messages of a subscription until ctx is done.
+func (b *Bus) each(ctx context.Context, sub *nats.Subscription, handle func(*nats.Msg)) error {
+	defer sub.Unsubscribe()
+	for dropped := 0; ; {
+		m, err := sub.NextMsgWithContext(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, nats.ErrSlowConsumer):
+			if now, err := sub.Dropped(); err == nil {
+				b.lost.Add(uint64(now - dropped))
+				dropped = now
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("hear %s: %w", sub.Subject, err)
+		}
+		handle(m)
+	}
+}
