@@ -25,6 +25,7 @@ type Report struct {
 
 	Device    *Device       // a device that is new or changed
 	Detection *Detection    // at notify or act
+	Shadowed  bool          // of Detection: a shadow lay on it, nothing was done
 	Incident  *Incident     // opened, changed or over
 	Over      bool          // of Incident
 	Action    *ActionReport // begun, ended, or not possible
