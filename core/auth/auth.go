@@ -10,7 +10,6 @@ package auth
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,9 +19,11 @@ import (
 	"time"
 
 	"cordon"
-
-	"github.com/alexedwards/scs/v2"
-	"github.com/go-webauthn/webauthn/webauthn"
+	"cordon/core/auth/gate"
+	"cordon/core/auth/passkey"
+	"cordon/core/auth/password"
+	"cordon/core/auth/secret"
+	"cordon/core/auth/session"
 )
 
 // Store keeps people and how they prove who they are. It is safe for concurrent use.
@@ -30,7 +31,7 @@ import (
 type Store interface {
 	People
 	Keys
-	Sessions
+	session.Store
 	Failures
 	Records
 	Sites
@@ -57,14 +58,6 @@ type Keys interface {
 	// DeleteToken returns an error that wraps cordon.ErrNotFound to all but one of
 	// those who delete the same token: what is good for once, is.
 	DeleteToken(ctx context.Context, id string) error
-}
-
-// Sessions keeps sessions.
-type Sessions interface {
-	SessionByHash(ctx context.Context, hash [32]byte) (cordon.Session, error)
-	PutSession(ctx context.Context, s *cordon.Session) error
-	DeleteSession(ctx context.Context, hash [32]byte) error
-	Sessions(ctx context.Context, user string) ([]cordon.Session, error)
 }
 
 // Failures counts what went wrong, for all instances of core together.
@@ -99,7 +92,7 @@ type Config struct {
 
 	Idle     time.Duration // without a request a session ends; 0: 8 hours
 	Absolute time.Duration // a session ends in any case; 0: 7 days
-	Argon    Argon         // how passwords are hashed; zero: DefaultArgon
+	Work     password.Work // how passwords are hashed; zero: password.Default
 
 	// Refuse answers a request that Middleware lets no further; nil: plain text.
 	Refuse func(w http.ResponseWriter, r *http.Request, err error)
@@ -118,12 +111,13 @@ const (
 // Auth is the part of core that knows people. Its methods are safe for concurrent use.
 type Auth struct {
 	cfg      Config
+	key      secret.Key
 	secure   bool // people reach core by TLS
-	sessions *scs.SessionManager
-	passkeys *webauthn.WebAuthn
+	sessions *session.Sessions
+	passkeys *passkey.Ceremonies
 	cross    *http.CrossOriginProtection
-	hasher   *hasher
-	gates    *gates
+	hasher   *password.Hasher
+	gates    *gate.Gates
 }
 
 // New returns an Auth. It starts nothing.
@@ -141,8 +135,8 @@ func New(cfg Config) (*Auth, error) {
 		return nil, fmt.Errorf("auth: key of %d bytes: want 32", len(cfg.Key))
 	}
 	cfg.fill()
-	a := &Auth{cfg: cfg, secure: u.Scheme == "https", gates: newGates()}
-	if a.hasher, err = newHasher(cfg.Argon); err != nil {
+	a := &Auth{cfg: cfg, key: cfg.Key, secure: u.Scheme == "https", gates: gate.New()}
+	if a.hasher, err = password.New(cfg.Work); err != nil {
 		return nil, err
 	}
 	origin := u.Scheme + "://" + u.Host
@@ -150,10 +144,11 @@ func New(cfg Config) (*Auth, error) {
 	if err := a.cross.AddTrustedOrigin(origin); err != nil {
 		return nil, fmt.Errorf("auth: address %q: %w", cfg.URL, err)
 	}
-	if a.passkeys, err = newPasskeys(u.Hostname(), origin, cfg.Provider); err != nil {
+	if a.passkeys, err = passkey.New(passkey.Config{Host: u.Hostname(), Origin: origin, Provider: cfg.Provider,
+		Key: a.key.Sum("ceremony"), Once: a.once, Now: cfg.Now, Log: cfg.Log}); err != nil {
 		return nil, fmt.Errorf("auth: passkeys of %s: %w", origin, err)
 	}
-	a.sessions = a.newSessions()
+	a.sessions = session.New(session.Config{Store: cfg.Store, Idle: cfg.Idle, Absolute: cfg.Absolute, Now: cfg.Now})
 	return a, nil
 }
 
@@ -167,9 +162,6 @@ func (c *Config) fill() {
 	}
 	if c.Absolute <= 0 {
 		c.Absolute = defaultAbsolute
-	}
-	if c.Argon == (Argon{}) {
-		c.Argon = DefaultArgon
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -217,18 +209,10 @@ var (
 	// ErrStale means that the log-in is too old for this: log in again.
 	ErrStale = errors.New("log in again for this")
 	// ErrBusy means that too many are logging in: try again in some seconds.
-	ErrBusy = errors.New("too many log-ins at once")
+	ErrBusy = password.ErrBusy
 	// ErrCrossOrigin means that another web site made the browser send the request.
 	ErrCrossOrigin = errors.New("request from another site")
 )
 
-// WaitError means that too much was tried.
-type WaitError struct {
-	After time.Duration // when it may be tried again
-}
-
-// Error says how long to wait.
-func (e *WaitError) Error() string { return "too many tries: wait " + cordon.Span(e.After) }
-
-// short writes enough of a hash to tell sessions apart.
-func short(hash [32]byte) string { return hex.EncodeToString(hash[:12]) }
+// WaitError means that too much was tried: wait for After.
+type WaitError = gate.WaitError

@@ -2,11 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +10,8 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/core/auth/gate"
+	"cordon/core/auth/password"
 )
 
 // Entry is what a person who logged in gets: the route sets the cookies.
@@ -29,34 +26,35 @@ const freshFor = 15 * time.Minute
 // Names in the record of what has no verb of its own.
 const (
 	logIn  Verb = "session.begin"
+	logOut Verb = "session.end"
 	accept Verb = "person.accept"
 )
 
 // LogIn begins a session for who knows the password. Its error wraps ErrCredentials
 // whatever is wrong, *WaitError when too much was tried, ErrBusy. It costs the same
 // for a person who is not there.
-func (a *Auth) LogIn(ctx context.Context, email, password string) (Entry, error) {
+func (a *Auth) LogIn(ctx context.Context, email, given string) (Entry, error) {
 	s := From(ctx)
-	if err := a.gates.address(a.now(), s.Addr); err != nil {
+	if err := a.gates.Address(a.now(), s.Addr); err != nil {
 		return Entry{}, err
 	}
 	email, err := NormalEmail(email)
-	if err != nil || len(password) > maxPassword {
+	if err != nil || len(given) > password.Most {
 		email = "" // nobody has that; it costs the same
 	}
 	u, err := a.person(ctx, email)
 	if err != nil {
 		return Entry{}, err
 	}
-	key, most := laneKey(email, ""), strangerMost
+	key, most := gate.Key(email, ""), gate.Stranger
 	if browser := a.browser(ctx, u.ID); browser != "" {
-		key, most = laneKey(email, browser), knownMost
+		key, most = gate.Key(email, browser), gate.Known
 	}
 	hashed := u.Password
 	if u.Disabled {
 		hashed = ""
 	}
-	old, err := a.guess(ctx, key, most, hashed, password)
+	old, err := a.guess(ctx, key, most, hashed, given)
 	if err != nil {
 		if !errors.Is(err, ErrCredentials) {
 			return Entry{}, err
@@ -65,7 +63,7 @@ func (a *Auth) LogIn(ctx context.Context, email, password string) (Entry, error)
 		return Entry{}, a.recorded(ctx, s, line{verb: logIn, object: "password"}, err)
 	}
 	if old {
-		a.rehash(ctx, &u, password)
+		a.rehash(ctx, &u, given)
 	}
 	return a.enter(ctx, u, "password")
 }
@@ -87,13 +85,13 @@ func (a *Auth) person(ctx context.Context, email string) (cordon.User, error) {
 
 // guess compares a password with a hash, on a lane. It reports whether the hash should
 // be made anew.
-func (a *Auth) guess(ctx context.Context, key string, most time.Duration, hashed, password string) (old bool, err error) {
-	if err := a.gates.enter(a.now(), key); err != nil {
+func (a *Auth) guess(ctx context.Context, key string, most time.Duration, hashed, given string) (old bool, err error) {
+	if err := a.gates.Enter(a.now(), key); err != nil {
 		return false, err
 	}
 	shut := time.Duration(0)
-	defer func() { a.gates.leave(a.now(), key, shut) }()
-	ok, old, err := a.hasher.verify(ctx, hashed, password)
+	defer func() { a.gates.Leave(a.now(), key, shut) }()
+	ok, old, err := a.hasher.Verify(ctx, hashed, given)
 	if err != nil {
 		return false, fmt.Errorf("password: %w", err)
 	}
@@ -103,17 +101,17 @@ func (a *Auth) guess(ctx context.Context, key string, most time.Duration, hashed
 		}
 		return old, nil
 	}
-	n, err := a.cfg.Store.CountFailure(ctx, key, a.now(), failureWindow)
+	n, err := a.cfg.Store.CountFailure(ctx, key, a.now(), gate.Window)
 	if err != nil {
 		return false, fmt.Errorf("count failure: %w", err)
 	}
-	shut = pause(n, most)
+	shut = gate.Pause(n, most)
 	return false, ErrCredentials
 }
 
 // rehash stores the password with today's parameters. It is no harm if that fails.
-func (a *Auth) rehash(ctx context.Context, u *cordon.User, password string) {
-	hash, err := a.hasher.hash(ctx, password)
+func (a *Auth) rehash(ctx context.Context, u *cordon.User, text string) {
+	hash, err := a.hasher.Hash(ctx, text)
 	if err == nil {
 		changed := *u
 		changed.Password = hash
@@ -129,12 +127,12 @@ func (a *Auth) rehash(ctx context.Context, u *cordon.User, password string) {
 func (a *Auth) enter(ctx context.Context, u cordon.User, how string) (Entry, error) {
 	s := From(ctx)
 	s.User, s.Name, s.Grants = u.ID, label(&u), u.Grants
-	c, err := a.begin(ctx, &u)
+	token, err := a.sessions.Begin(ctx, u.ID, s.Agent, addr(s), cookie(ctx, a.cookieName()))
 	if err = a.recorded(ctx, s, line{verb: logIn, object: how}, err); err != nil {
 		return Entry{}, err
 	}
 	u.Password = ""
-	return Entry{User: u, Cookies: []http.Cookie{c, a.know(ctx, u.ID)}}, nil
+	return Entry{User: u, Cookies: []http.Cookie{a.cookie(a.cookieName(), token, a.cfg.Absolute), a.know(ctx, u.ID)}}, nil
 }
 
 // Known browsers: a cookie that says that this browser logged in as that user before.
@@ -148,31 +146,13 @@ func (a *Auth) knownName() string { return a.cookieName() + "-known" }
 
 // know returns the cookie that makes a browser known as user's, or keeps it so.
 func (a *Auth) know(ctx context.Context, user string) http.Cookie {
-	nonce := make([]byte, 12)
-	if old := a.browser(ctx, user); old != "" {
-		hex.Decode(nonce, []byte(old))
-	} else {
-		rand.Read(nonce)
-	}
-	return a.cookie(a.knownName(), base64.RawURLEncoding.EncodeToString(append(nonce, a.mac("browser", user, string(nonce))...)), knownLife)
+	return a.cookie(a.knownName(), a.key.Sign("browser", user, a.browser(ctx, user)), knownLife)
 }
 
 // browser returns the name of the request's browser if it is known as user's.
 func (a *Auth) browser(ctx context.Context, user string) string {
-	b, err := base64.RawURLEncoding.DecodeString(cut(cookie(ctx, a.knownName()), 100))
-	if err != nil || len(b) != 12+sha256.Size || user == "" || !hmac.Equal(b[12:], a.mac("browser", user, string(b[:12]))) {
-		return ""
-	}
-	return hex.EncodeToString(b[:12])
-}
-
-// mac signs parts for a purpose.
-func (a *Auth) mac(purpose string, parts ...string) []byte {
-	h := hmac.New(sha256.New, a.cfg.Key)
-	for _, p := range append([]string{purpose}, parts...) {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return h.Sum(nil)
+	name, _ := a.key.Open("browser", user, cookie(ctx, a.knownName()))
+	return name
 }
 
 // fresh returns nil if s may do v and logged in a short while ago.
@@ -200,7 +180,7 @@ func (a *Auth) SetPassword(ctx context.Context, before, after string) (Entry, er
 	if u.Password == "" {
 		err = a.fresh(s, SelfChange)
 	} else {
-		_, err = a.guess(ctx, laneKey(u.ID, "session"), knownMost, u.Password, before)
+		_, err = a.guess(ctx, gate.Key(u.ID, "session"), gate.Known, u.Password, before)
 	}
 	if err == nil {
 		err = a.setPassword(ctx, &u, after)
@@ -212,17 +192,17 @@ func (a *Auth) SetPassword(ctx context.Context, before, after string) (Entry, er
 }
 
 // setPassword stores a password of u and ends all sessions.
-func (a *Auth) setPassword(ctx context.Context, u *cordon.User, password string) (err error) {
-	if err := CheckPassword(password, u); err != nil {
+func (a *Auth) setPassword(ctx context.Context, u *cordon.User, text string) (err error) {
+	if err := password.Check(text, u); err != nil {
 		return err
 	}
-	if u.Password, err = a.hasher.hash(ctx, password); err != nil {
+	if u.Password, err = a.hasher.Hash(ctx, text); err != nil {
 		return fmt.Errorf("password: %w", err)
 	}
 	if err := a.cfg.Store.PutUser(ctx, u); err != nil {
 		return fmt.Errorf("store password: %w", err)
 	}
-	_, err = a.endSessions(ctx, u.ID, func(*cordon.Session) bool { return true })
+	_, err = a.sessions.End(ctx, u.ID, "")
 	return err
 }
 

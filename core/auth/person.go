@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/core/auth/gate"
+	"cordon/core/auth/password"
+	"cordon/core/auth/secret"
 	"cordon/internal/ident"
 )
 
@@ -117,7 +120,7 @@ func (a *Auth) inviteToken(ctx context.Context, u *cordon.User, life time.Durati
 	if err := a.dropInvitations(ctx, u.ID); err != nil {
 		return "", err
 	}
-	text, hash := secret(invitePrefix)
+	text, hash := secret.New(secret.Invitation)
 	t := cordon.Token{ID: ident.New(a.cfg.Now()), Hash: hash, User: u.ID, Name: "invitation", Use: cordon.TokenInvitation, Created: a.now(), Expires: a.now().Add(life)}
 	if err := a.cfg.Store.PutToken(ctx, &t); err != nil {
 		return "", fmt.Errorf("store invitation: %w", err)
@@ -143,12 +146,12 @@ func (a *Auth) dropInvitations(ctx context.Context, user string) error {
 
 // Accept lets the person of an invitation in with the password that he chose. A token
 // is good for once; a password that is refused does not use it up.
-func (a *Auth) Accept(ctx context.Context, token, password string) (Entry, error) {
+func (a *Auth) Accept(ctx context.Context, token, chosen string) (Entry, error) {
 	s := From(ctx)
-	if err := a.gates.address(a.now(), s.Addr); err != nil {
+	if err := a.gates.Address(a.now(), s.Addr); err != nil {
 		return Entry{}, err
 	}
-	hash, ok := hashOf(token, invitePrefix)
+	hash, ok := secret.Hash(token, secret.Invitation)
 	if !ok {
 		return Entry{}, ErrCredentials
 	}
@@ -167,17 +170,17 @@ func (a *Auth) Accept(ctx context.Context, token, password string) (Entry, error
 		return Entry{}, a.recorded(ctx, s, line{verb: accept, object: "invitation " + t.ID}, ErrCredentials)
 	}
 	s.User, s.Name, s.Grants = u.ID, label(&u), u.Grants
-	if err := CheckPassword(password, &u); err != nil {
+	if err := password.Check(chosen, &u); err != nil {
 		return Entry{}, err
 	}
 	if err = a.cfg.Store.DeleteToken(ctx, t.ID); errors.Is(err, cordon.ErrNotFound) {
 		err = ErrCredentials // somebody was faster
 	}
 	if err == nil {
-		err = a.setPassword(ctx, &u, password)
+		err = a.setPassword(ctx, &u, chosen)
 	}
 	if err == nil {
-		err = a.cfg.Store.ClearFailures(ctx, laneKey(u.Email, ""))
+		err = a.cfg.Store.ClearFailures(ctx, gate.Key(u.Email, ""))
 	}
 	if err = a.recorded(ctx, s, line{verb: accept, object: "invitation " + t.ID}, err); err != nil {
 		return Entry{}, err
@@ -303,7 +306,7 @@ func (a *Auth) ChangePerson(ctx context.Context, user string, up PersonUpdate) e
 		err = a.change(ctx, user, up.apply)
 	}
 	if err == nil && up.Disabled != nil && *up.Disabled {
-		_, err = a.endSessions(ctx, user, func(*cordon.Session) bool { return true })
+		_, err = a.sessions.End(ctx, user, "")
 	}
 	return a.recorded(ctx, s, line{verb: PersonChange, object: "person " + user}, err)
 }
@@ -378,7 +381,7 @@ func Visible(s Subject, u cordon.User) cordon.User {
 
 // MakeAdministrator makes the user who may do everything, for core's command line. It
 // returns the password, which nobody can read again.
-func (a *Auth) MakeAdministrator(ctx context.Context, email, name string) (password string, err error) {
+func (a *Auth) MakeAdministrator(ctx context.Context, email, name string) (text string, err error) {
 	s := From(ctx)
 	if err := May(s, SystemChange, Object{}); err != nil {
 		return "", err
@@ -388,14 +391,14 @@ func (a *Auth) MakeAdministrator(ctx context.Context, email, name string) (passw
 	}
 	b := make([]byte, 15)
 	rand.Read(b)
-	password = strings.ToLower(base32.StdEncoding.EncodeToString(b))
+	text = strings.ToLower(base32.StdEncoding.EncodeToString(b))
 	u := cordon.User{ID: ident.New(a.cfg.Now()), Email: email, Name: name, Created: a.now(), Grants: []cordon.Grant{{Role: cordon.RoleAdministrator}}}
-	if u.Password, err = a.hasher.hash(ctx, password); err != nil {
+	if u.Password, err = a.hasher.Hash(ctx, text); err != nil {
 		return "", err
 	}
 	err = a.cfg.Store.PutUser(ctx, &u)
 	if err = a.recorded(ctx, s, line{verb: PersonInvite, object: "person " + u.ID, reason: string(cordon.RoleAdministrator)}, err); err != nil {
 		return "", err
 	}
-	return password, nil
+	return text, nil
 }

@@ -2,24 +2,13 @@ package auth
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"strings"
 	"time"
 
 	"cordon"
+	"cordon/core/auth/secret"
 	"cordon/internal/ident"
-)
-
-// Prefixes of tokens, so that a person and a scanner for leaked secrets know them.
-const (
-	tokenPrefix  = "cordon_"
-	invitePrefix = "cordon-invite_"
 )
 
 // Bounds of tokens.
@@ -31,38 +20,15 @@ const (
 	usedEvery = 10 * time.Minute
 )
 
-// secret makes a token: 32 random bytes with a check sum, so that a mistyped one costs
-// no look into the store.
-func secret(prefix string) (token string, hash [32]byte) {
-	b := make([]byte, 32, 36)
-	rand.Read(b)
-	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
-	token = prefix + base64.RawURLEncoding.EncodeToString(b)
-	return token, sha256.Sum256([]byte(token))
-}
-
-// hashOf returns the hash of a token that secret could have made with that prefix.
-func hashOf(token, prefix string) (hash [32]byte, ok bool) {
-	text, ok := strings.CutPrefix(token, prefix)
-	if !ok || len(text) != base64.RawURLEncoding.EncodedLen(36) {
-		return hash, false
-	}
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || crc32.ChecksumIEEE(b[:32]) != binary.BigEndian.Uint32(b[32:]) {
-		return hash, false
-	}
-	return sha256.Sum256([]byte(token)), true
-}
-
 // byToken completes from with who has that token. A wrong one is an error: a program
 // must not go on as nobody.
 func (a *Auth) byToken(ctx context.Context, from Subject, token string) (Subject, error) {
-	if err := a.gates.token(a.now(), from.Addr); err != nil {
+	if err := a.gates.Token(a.now(), from.Addr); err != nil {
 		return Subject{}, err
 	}
-	hash, ok := hashOf(token, tokenPrefix)
+	hash, ok := secret.Hash(token, secret.API)
 	if !ok {
-		a.gates.wrongToken(a.now(), from.Addr)
+		a.gates.WrongToken(a.now(), from.Addr)
 		return Subject{}, ErrCredentials
 	}
 	t, err := a.cfg.Store.TokenByHash(ctx, hash)
@@ -70,7 +36,7 @@ func (a *Auth) byToken(ctx context.Context, from Subject, token string) (Subject
 		return Subject{}, fmt.Errorf("token: %w", err)
 	}
 	if err != nil || t.Use != cordon.TokenAPI || t.Expires <= a.now() {
-		a.gates.wrongToken(a.now(), from.Addr)
+		a.gates.WrongToken(a.now(), from.Addr)
 		return Subject{}, ErrCredentials
 	}
 	s := from
@@ -127,7 +93,7 @@ func (a *Auth) makeToken(ctx context.Context, s Subject, name string, grants []c
 	if len(list) >= maxTokens {
 		return cordon.Token{}, "", fmt.Errorf("%d tokens: end one first: %w", len(list), cordon.ErrInvalid)
 	}
-	text, hash := secret(tokenPrefix)
+	text, hash := secret.New(secret.API)
 	t := cordon.Token{ID: ident.New(a.cfg.Now()), Hash: hash, User: s.User, Name: name, Grants: grants, Created: now, Expires: expires}
 	if err := a.cfg.Store.PutToken(ctx, &t); err != nil {
 		return cordon.Token{}, "", fmt.Errorf("store token: %w", err)

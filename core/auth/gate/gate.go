@@ -1,4 +1,12 @@
-package auth
+// Package gate slows down who guesses passwords and tokens.
+//
+// Addresses have a bucket each: many people may stand behind one, so it is wide.
+// Each user has lanes: one for strangers, wherever they come from, and one for each
+// browser that logged in as that user before. A lane shuts for longer after each
+// failure, never for ever, and it is the strangers' lane that an attacker shuts: the
+// owner's own browser, a passkey and a link of the provider still get in. Every table is
+// bounded. Only core/auth calls it.
+package gate
 
 import (
 	"crypto/sha256"
@@ -11,14 +19,6 @@ import (
 	"cordon/internal/bucket"
 )
 
-// Gates slow down who guesses.
-//
-// Addresses have a bucket each: many people may stand behind one, so it is wide.
-// Each user has lanes: one for strangers, wherever they come from, and one for each
-// browser that logged in as that user before. A lane shuts for longer after each failure,
-// never for ever, and it is the strangers' lane that an attacker shuts: the
-// owner's own browser, a passkey and a link of the provider still get in.
-
 // Limits of the gates.
 const (
 	// addressBurst and addressLeak: from one address, 20 log-ins at once and one each
@@ -28,22 +28,30 @@ const (
 	// wrongBurst and wrongLeak are for wrong tokens from one address.
 	wrongBurst = 30
 	wrongLeak  = 2 * time.Second
-	// failureWindow is how long a failure is remembered.
-	failureWindow = 24 * time.Hour
+	// Window is how long a failure is remembered.
+	Window = 24 * time.Hour
 	// freeFailures go without a pause; then the pause doubles from firstPause. With
 	// these, a lane takes fewer than 100 guesses a day, the most that NIST
 	// SP 800-63B-4 §3.2.2 allows in a row (TestGuesses).
 	freeFailures = 5
 	firstPause   = 2 * time.Second
-	strangerMost = time.Hour        // the longest pause of the strangers' lane
-	knownMost    = 15 * time.Minute // of a browser that is known
+	Stranger     = time.Hour        // the longest pause of the strangers' lane
+	Known        = 15 * time.Minute // of a browser that is known
 
 	// maxGates bounds each table.
 	maxGates = 50_000
 )
 
-// gates is safe for concurrent use.
-type gates struct {
+// WaitError means that too much was tried.
+type WaitError struct {
+	After time.Duration // when it may be tried again
+}
+
+// Error says how long to wait.
+func (e *WaitError) Error() string { return "too many tries: wait " + cordon.Span(e.After) }
+
+// Gates are the gates. They are safe for concurrent use.
+type Gates struct {
 	mu        sync.Mutex
 	addresses map[netip.Prefix]*bucket.Leaky // guarded by mu
 	wrong     map[netip.Prefix]*bucket.Leaky // guarded by mu
@@ -56,9 +64,9 @@ type lane struct {
 	busy  bool // one is being checked
 }
 
-// newGates returns open gates.
-func newGates() *gates {
-	return &gates{addresses: make(map[netip.Prefix]*bucket.Leaky), wrong: make(map[netip.Prefix]*bucket.Leaky), lanes: make(map[string]lane)}
+// New returns open gates.
+func New() *Gates {
+	return &Gates{addresses: make(map[netip.Prefix]*bucket.Leaky), wrong: make(map[netip.Prefix]*bucket.Leaky), lanes: make(map[string]lane)}
 }
 
 // network is what counts as one address: a customer has a whole /64 of IPv6.
@@ -71,8 +79,8 @@ func network(addr netip.Addr) netip.Prefix {
 	return p
 }
 
-// address counts a log-in from addr.
-func (g *gates) address(now cordon.Time, addr netip.Addr) error {
+// Address counts a log-in from addr.
+func (g *Gates) Address(now cordon.Time, addr netip.Addr) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if of(g.addresses, network(addr)).Add(int64(now), addressBurst, addressLeak) {
@@ -81,8 +89,8 @@ func (g *gates) address(now cordon.Time, addr netip.Addr) error {
 	return nil
 }
 
-// token refuses addresses that sent too many wrong tokens.
-func (g *gates) token(now cordon.Time, addr netip.Addr) error {
+// Token refuses addresses that sent too many wrong tokens.
+func (g *Gates) Token(now cordon.Time, addr netip.Addr) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	b, ok := g.wrong[network(addr)]
@@ -96,8 +104,8 @@ func (g *gates) token(now cordon.Time, addr netip.Addr) error {
 	return nil
 }
 
-// wrongToken counts a wrong token.
-func (g *gates) wrongToken(now cordon.Time, addr netip.Addr) {
+// WrongToken counts a wrong token.
+func (g *Gates) WrongToken(now cordon.Time, addr netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	of(g.wrong, network(addr)).Add(int64(now), wrongBurst, wrongLeak)
@@ -120,8 +128,8 @@ func of(table map[netip.Prefix]*bucket.Leaky, p netip.Prefix) *bucket.Leaky {
 	return b
 }
 
-// enter takes a try on a lane: only one at a time, and none before its pause is over.
-func (g *gates) enter(now cordon.Time, key string) error {
+// Enter takes a try on a lane: only one at a time, and none before its pause is over.
+func (g *Gates) Enter(now cordon.Time, key string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l, ok := g.lanes[key]
@@ -138,8 +146,8 @@ func (g *gates) enter(now cordon.Time, key string) error {
 	return nil
 }
 
-// leave ends the try; the next may come after pause.
-func (g *gates) leave(now cordon.Time, key string, pause time.Duration) {
+// Leave ends the try; the next may come after pause.
+func (g *Gates) Leave(now cordon.Time, key string, pause time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if pause <= 0 {
@@ -150,7 +158,7 @@ func (g *gates) leave(now cordon.Time, key string, pause time.Duration) {
 }
 
 // forget makes room: lanes that are open go first, else the one that opens soonest.
-func (g *gates) forget(now cordon.Time) {
+func (g *Gates) forget(now cordon.Time) {
 	var soonest string
 	for key, l := range g.lanes {
 		switch {
@@ -166,20 +174,20 @@ func (g *gates) forget(now cordon.Time) {
 	}
 }
 
-// pause is how long a lane shuts after n failures within the window.
-func pause(n int, most time.Duration) time.Duration {
+// Pause is how long a lane shuts after n failures within the window.
+func Pause(n int, most time.Duration) time.Duration {
 	if n <= freeFailures {
 		return 0
 	}
 	return min(most, firstPause<<min(n-freeFailures-1, 20))
 }
 
-// laneKey names a lane of the user with that address. It carries no e-mail address,
+// Key names a lane of the user with that address. It carries no e-mail address,
 // as it is stored, and what strangers type may be anything.
-func laneKey(email, browser string) string {
+func Key(email, browser string) string {
 	sum := sha256.Sum256([]byte(email))
 	if browser == "" {
 		return fmt.Sprintf("log-in %x", sum[:12])
 	}
-	return fmt.Sprintf("log-in %x from %s", sum[:12], browser)
+	return fmt.Sprintf("log-in %x from %x", sum[:12], browser)
 }

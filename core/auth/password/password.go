@@ -1,4 +1,9 @@
-package auth
+// Package password hashes passwords with Argon2id and refuses those that everybody
+// tries first.
+//
+// Each hash takes much memory on purpose, so only a few are made at once: whoever logs
+// in waits for a short while, or is told to come again. Only core/auth calls it.
+package password
 
 import (
 	"context"
@@ -19,16 +24,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Argon says how much work a guess of a password is.
-type Argon struct {
+// Work says how much work a guess of a password is.
+type Work struct {
 	Memory uint32 // KiB
 	Passes uint32
 	Lanes  uint8
 }
 
-// DefaultArgon is the second recommended option of RFC 9106 §4: 64 MiB, 3 passes,
+// Default is the second recommended option of RFC 9106 §4: 64 MiB, 3 passes,
 // 4 lanes. A hash with other parameters is made anew at the next log-in.
-var DefaultArgon = Argon{Memory: 64 << 10, Passes: 3, Lanes: 4}
+var Default = Work{Memory: 64 << 10, Passes: 3, Lanes: 4}
 
 // Sizes of hashes, in bytes (RFC 9106 §4).
 const (
@@ -39,11 +44,11 @@ const (
 // Bounds of passwords. NIST SP 800-63B-4 §3.1.1.2: length is what counts, no rules of
 // composition, at least 64 characters permitted, common ones refused.
 const (
-	minPassword = 12  // characters
-	maxPassword = 256 // bytes
+	Least = 12  // characters
+	Most  = 256 // bytes
 )
 
-// Bounds of hashing. Each takes Argon.Memory, so only some run at once, and only so
+// Bounds of hashing. Each takes Work.Memory, so only some run at once, and only so
 // many wait.
 const (
 	maxHashing = 4
@@ -51,20 +56,26 @@ const (
 	maxWait    = 10 * time.Second
 )
 
-// hasher hashes passwords. It is safe for concurrent use.
-type hasher struct {
-	argon   Argon
+// ErrBusy means that too many passwords are being hashed: try again in some seconds.
+var ErrBusy = errors.New("too many log-ins at once")
+
+// Hasher hashes passwords. It is safe for concurrent use.
+type Hasher struct {
+	work    Work
 	slots   chan struct{}
 	waiting atomic.Int32
 	dummy   string // a hash of nothing that anybody knows
 }
 
-// newHasher returns a hasher.
-func newHasher(p Argon) (*hasher, error) {
-	if p.Memory < 8*uint32(p.Lanes) || p.Memory > 1<<20 || p.Passes == 0 || p.Passes > 100 || p.Lanes == 0 {
-		return nil, fmt.Errorf("auth: argon2id with %d KiB, %d passes and %d lanes", p.Memory, p.Passes, p.Lanes)
+// New returns a Hasher; the zero Work means Default.
+func New(p Work) (*Hasher, error) {
+	if p == (Work{}) {
+		p = Default
 	}
-	h := &hasher{argon: p, slots: make(chan struct{}, min(maxHashing, max(1, runtime.GOMAXPROCS(0))))}
+	if p.Memory < 8*uint32(p.Lanes) || p.Memory > 1<<20 || p.Passes == 0 || p.Passes > 100 || p.Lanes == 0 {
+		return nil, fmt.Errorf("argon2id with %d KiB, %d passes and %d lanes", p.Memory, p.Passes, p.Lanes)
+	}
+	h := &Hasher{work: p, slots: make(chan struct{}, min(maxHashing, max(1, runtime.GOMAXPROCS(0))))}
 	salt, tag := make([]byte, saltSize), make([]byte, tagSize)
 	rand.Read(salt)
 	rand.Read(tag)
@@ -72,20 +83,20 @@ func newHasher(p Argon) (*hasher, error) {
 	return h, nil
 }
 
-// hash returns the hash of a password in PHC form.
-func (h *hasher) hash(ctx context.Context, password string) (string, error) {
+// Hash returns the hash of a password in PHC form.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, saltSize)
 	rand.Read(salt)
-	tag, err := h.derive(ctx, password, h.argon, salt, tagSize)
+	tag, err := h.derive(ctx, password, h.work, salt, tagSize)
 	if err != nil {
 		return "", err
 	}
-	return phc(h.argon, salt, tag), nil
+	return phc(h.work, salt, tag), nil
 }
 
-// verify reports whether password is the one that was hashed, and whether the hash
+// Verify reports whether password is the one that was hashed, and whether the hash
 // should be made anew. An empty hash costs as much as any other and never fits.
-func (h *hasher) verify(ctx context.Context, hashed, password string) (ok, old bool, err error) {
+func (h *Hasher) Verify(ctx context.Context, hashed, password string) (ok, old bool, err error) {
 	real := hashed != ""
 	if !real {
 		hashed = h.dummy
@@ -98,11 +109,11 @@ func (h *hasher) verify(ctx context.Context, hashed, password string) (ok, old b
 	if err != nil {
 		return false, false, err
 	}
-	return subtle.ConstantTimeCompare(got, want) == 1 && real, p != h.argon, nil
+	return subtle.ConstantTimeCompare(got, want) == 1 && real, p != h.work, nil
 }
 
 // derive runs Argon2id when there is room, or returns ErrBusy.
-func (h *hasher) derive(ctx context.Context, password string, p Argon, salt []byte, size int) ([]byte, error) {
+func (h *Hasher) derive(ctx context.Context, password string, p Work, salt []byte, size int) ([]byte, error) {
 	if h.waiting.Add(1) > maxWaiting {
 		h.waiting.Add(-1)
 		return nil, ErrBusy
@@ -124,7 +135,7 @@ func (h *hasher) derive(ctx context.Context, password string, p Argon, salt []by
 }
 
 // phc writes a hash as the PHC string format has it.
-func phc(p Argon, salt, tag []byte) string {
+func phc(p Work, salt, tag []byte) string {
 	b64 := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.Memory, p.Passes, p.Lanes, b64.EncodeToString(salt), b64.EncodeToString(tag))
 }
@@ -133,7 +144,7 @@ func phc(p Argon, salt, tag []byte) string {
 var errHash = errors.New("stored password is not an argon2id hash")
 
 // parsePHC reads what phc writes, within bounds.
-func parsePHC(s string) (p Argon, salt, tag []byte, err error) {
+func parsePHC(s string) (p Work, salt, tag []byte, err error) {
 	part := strings.Split(s, "$")
 	if len(part) != 6 || part[0] != "" || part[1] != "argon2id" || part[2] != fmt.Sprintf("v=%d", argon2.Version) {
 		return p, nil, nil, errHash
@@ -152,16 +163,16 @@ func parsePHC(s string) (p Argon, salt, tag []byte, err error) {
 	return p, salt, tag, nil
 }
 
-// CheckPassword refuses a password that is too short, too long, well known, or made
+// Check refuses a password that is too short, too long, well known, or made
 // of what everybody knows of u. Its error wraps cordon.ErrInvalid and can be shown.
-func CheckPassword(password string, u *cordon.User) error {
+func Check(password string, u *cordon.User) error {
 	text := norm.NFC.String(password)
 	bare := letters(text)
 	switch {
-	case !utf8.ValidString(password) || len(password) > maxPassword:
-		return fmt.Errorf("password: more than %d bytes: %w", maxPassword, cordon.ErrInvalid)
-	case utf8.RuneCountInString(text) < minPassword:
-		return fmt.Errorf("password: want at least %d characters, any you like: %w", minPassword, cordon.ErrInvalid)
+	case !utf8.ValidString(password) || len(password) > Most:
+		return fmt.Errorf("password: more than %d bytes: %w", Most, cordon.ErrInvalid)
+	case utf8.RuneCountInString(text) < Least:
+		return fmt.Errorf("password: want at least %d characters, any you like: %w", Least, cordon.ErrInvalid)
 	case common[bare] || monotone(text):
 		return fmt.Errorf("password: everybody tries this one first: %w", cordon.ErrInvalid)
 	}
