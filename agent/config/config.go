@@ -33,6 +33,7 @@ type Config struct {
 	Limits     Limits
 	State      State
 	Control    Control
+	Core       Core
 	Log        Log
 }
 
@@ -129,6 +130,17 @@ type Control struct {
 	Group  string // whose members may use it besides root and the agent's own user; empty: the agent's group
 }
 
+// Core says where the provider's core is, and how the router proves there at its first
+// start that it is the one that was ordered.
+type Core struct {
+	URL    string // https://host[:port]; empty: the agent works alone
+	CA     string // file of the certificates (PEM) that core's may be signed by, no others
+	Serial string // of the router, as the provider's list has it
+	Secret string // file of the claim's secret; empty: none
+	Key    string // file of the maker's Ed25519 key (PEM, PKCS #8) that proves the claim; empty: none
+	Queue  int64  // bytes on flash of what waits while core is away
+}
+
 // Level is how much is logged, as in log/slog.
 type Level string
 
@@ -165,6 +177,7 @@ func Default() Config {
 		Limits:  Limits{Memory: 25e6, Quarantines: 3},
 		State:   State{Dir: "/var/lib/cordon"},
 		Control: Control{Socket: "/run/cordon/agent.sock"},
+		Core:    Core{Queue: 4e6},
 		Log:     Log{Level: LevelInfo, Format: FormatText},
 	}
 }

@@ -151,6 +151,11 @@ func TestParseRefuses(t *testing.T) {
 		{"relative", "[state]\ndir = \"state\"\n", `line 2: state.dir: "state" depends on where`},
 		{"empty path", "[state]\ndir = \"\"\n", "line 2: state.dir: empty"},
 		{"socket", "[control]\nsocket = \"/" + strings.Repeat("x", 107) + "\"\n", "line 2: control.socket: "},
+		{"core", "[core]\nurl = \"http://core.example\"\n", "line 2: core.url: core"},
+		{"core's CA", "[core]\nurl = \"https://core.example\"\n", "core.url without core.ca_file"},
+		{"claim", "[core]\nurl = \"https://core.example\"\nca_file = \"/ca\"\nserial = \"1\"\n", "either core.secret_file or core.key_file"},
+		{"serial", "[core]\nserial = \"a b\"\n", "line 2: core.serial: no serial number"},
+		{"queue", "[core]\nqueue_mb = 100\n", "line 2: core.queue_mb: 100: want megabytes from 1 to 64"},
 		{"too long", strings.Repeat("#", maxFile+1), "is it a configuration?"},
 	} {
 		if _, err := Parse(strings.NewReader(c.in)); err == nil || !strings.Contains(err.Error(), c.want) {

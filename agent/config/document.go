@@ -59,6 +59,14 @@ type document struct {
 		Socket value[string, aSocket] `toml:"socket"`
 		Group  value[string, aLabel]  `toml:"group"`
 	} `toml:"control"`
+	Core struct {
+		URL    value[string, aCore]       `toml:"url"`
+		CA     value[string, aPathOrNone] `toml:"ca_file"`
+		Serial value[string, aSerial]     `toml:"serial"`
+		Secret value[string, aPathOrNone] `toml:"secret_file"`
+		Key    value[string, aPathOrNone] `toml:"key_file"`
+		Queue  value[int64, queue]        `toml:"queue_mb"`
+	} `toml:"core"`
 	Log struct {
 		Level  value[Level, aLevel]   `toml:"level"`
 		Format value[Format, aFormat] `toml:"format"`
@@ -141,9 +149,33 @@ func (d *document) config() (Config, error) {
 	d.State.Dir.set(&c.State.Dir)
 	d.Control.Socket.set(&c.Control.Socket)
 	d.Control.Group.set(&c.Control.Group)
+	d.Core.URL.set(&c.Core.URL)
+	d.Core.CA.set(&c.Core.CA)
+	d.Core.Serial.set(&c.Core.Serial)
+	d.Core.Secret.set(&c.Core.Secret)
+	d.Core.Key.set(&c.Core.Key)
+	d.Core.Queue.set(&c.Core.Queue)
+	if err := c.Core.check(); err != nil {
+		return c, err
+	}
 	d.Log.Level.set(&c.Log.Level)
 	d.Log.Format.set(&c.Log.Format)
 	return c, d.devices(&c)
+}
+
+// check says what is missing for the agent to find core and to be let in.
+func (c *Core) check() error {
+	switch {
+	case c.URL == "":
+		return nil
+	case c.CA == "":
+		return errors.New("core.url without core.ca_file: name the file of the certificate that your provider's core is signed by")
+	case c.Serial == "":
+		return errors.New("core.url without core.serial: the provider's list knows the router by it")
+	case (c.Secret == "") == (c.Key == ""):
+		return errors.New("core.url needs either core.secret_file or core.key_file, to prove which router this is")
+	}
+	return nil
 }
 
 // Bounds of what is told by hand.

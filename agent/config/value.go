@@ -61,6 +61,8 @@ type (
 	aDestination struct{}
 	aPortal      struct{}
 	aLanguage    struct{}
+	aCore        struct{}
+	aSerial      struct{}
 	aPath        struct{}
 	aPathOrNone  struct{}
 	aSocket      struct{}
@@ -68,6 +70,7 @@ type (
 	frames       struct{}
 	quarantines  struct{}
 	megabytes    struct{}
+	queue        struct{}
 	someEyes     struct{}
 	anAnswer     struct{}
 	aLevel       struct{}
@@ -152,6 +155,25 @@ func (aPortal) read(s string) (string, error) {
 	return s, nil
 }
 
+func (aCore) read(s string) (string, error) {
+	u, err := url.Parse(s)
+	if s != "" && (err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" ||
+		u.RawQuery != "" || u.Fragment != "" || len(s) > 512) {
+		return "", fmt.Errorf("core %q: want a URL such as https://core.provider.example:8443", s)
+	}
+	return strings.TrimRight(s, "/"), nil
+}
+
+// maxSerial bounds a serial number, in bytes.
+const maxSerial = 64
+
+func (aSerial) read(s string) (string, error) {
+	if len(s) > maxSerial || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return "", fmt.Errorf("no serial number %q: want at most %d visible ASCII characters, as printed on the router", s, maxSerial)
+	}
+	return s, nil
+}
+
 func (aLanguage) read(s string) (string, error) {
 	odd := func(r rune) bool {
 		return r != '-' && (r >= utf8.RuneSelf || !unicode.IsLetter(r) && !unicode.IsDigit(r))
@@ -220,6 +242,11 @@ func (quarantines) read(s string) (int, error) {
 
 func (megabytes) read(s string) (int64, error) {
 	n, err := number(s, "limits.memory_mb", 20, 1000, "megabytes")
+	return int64(n) * 1e6, err
+}
+
+func (queue) read(s string) (int64, error) {
+	n, err := number(s, "core.queue_mb", 1, 64, "megabytes")
 	return int64(n) * 1e6, err
 }
 
