@@ -39,6 +39,7 @@ type file struct {
 	Actions  []fileAction    `json:"actions,omitempty"`
 	Allowed  []filePermitted `json:"allowed,omitempty"`
 	Devices  []fileDevice    `json:"devices,omitempty"`
+	Held     []fileHeld      `json:"held,omitempty"`
 }
 
 // run is what is known of the run of the agent that wrote the file.
@@ -59,6 +60,7 @@ type fileAction struct {
 	Reason   string        `json:"reason,omitempty"`
 	Purpose  string        `json:"purpose,omitempty"`
 	By       string        `json:"by,omitempty"`
+	Order    bool          `json:"order,omitempty"`
 	At       cordon.Time   `json:"at"`
 	Expires  cordon.Time   `json:"expires"`
 	Left     time.Duration `json:"left_ns"`
@@ -98,6 +100,17 @@ type filePermitted struct {
 	Left    time.Duration `json:"left_ns"`
 }
 
+type fileHeld struct {
+	ID      string        `json:"id,omitempty"`
+	Verb    cordon.Verb   `json:"verb,omitempty"`
+	Device  string        `json:"device,omitempty"`
+	Target  fileTarget    `json:"target,omitzero"`
+	Release string        `json:"release,omitempty"`
+	By      string        `json:"by,omitempty"`
+	Expires cordon.Time   `json:"expires"`
+	Left    time.Duration `json:"left_ns"`
+}
+
 type fileDevice struct {
 	ID     string        `json:"device"`
 	Name   string        `json:"name,omitempty"`
@@ -108,15 +121,19 @@ type fileDevice struct {
 // put copies s into f.
 func (f *file) put(s State) {
 	f.Wall, f.Trusted = s.Wall, s.Trusted
-	f.Actions, f.Allowed, f.Devices = nil, nil, nil
+	f.Actions, f.Allowed, f.Devices, f.Held = nil, nil, nil, nil
 	for _, a := range s.Actions {
 		f.Actions = append(f.Actions, fileAction{ID: cut(a.ID), Verb: a.Verb, Mode: a.Mode, Device: cut(a.Entity.Device),
-			Target: targetOf(a.Entity.Target), Incident: cut(a.Incident), Reason: cut(a.Reason), Purpose: cut(a.Purpose), By: cut(a.By),
+			Target: targetOf(a.Entity.Target), Incident: cut(a.Incident), Reason: cut(a.Reason), Purpose: cut(a.Purpose), By: cut(a.By), Order: a.Order,
 			At: a.At, Expires: a.Expires, Left: a.Left, Rate: a.Rate, Addrs: a.Addrs[:min(len(a.Addrs), MaxAddrs)]})
 	}
 	for _, a := range s.Allowed {
 		f.Allowed = append(f.Allowed, filePermitted{ID: cut(a.ID), Device: cut(a.Device), Target: targetOf(a.Target),
 			Reason: cut(a.Reason), By: cut(a.By), At: a.At, Expires: a.Expires, Left: a.Left})
+	}
+	for _, h := range s.Held {
+		f.Held = append(f.Held, fileHeld{ID: cut(h.ID), Verb: h.Verb, Device: cut(h.Entity.Device), Target: targetOf(h.Entity.Target),
+			Release: cut(h.Release), By: cut(h.By), Expires: h.Expires, Left: h.Left})
 	}
 	for _, d := range s.Devices {
 		one := fileDevice{ID: cut(d.ID), Name: cut(d.Name), Policy: d.Policy}
@@ -136,7 +153,7 @@ func (f *file) get() (s State, refused int) {
 			refused++
 			continue
 		}
-		s.Actions = append(s.Actions, Action{By: a.By, Left: a.Left, Addrs: a.Addrs[:min(len(a.Addrs), MaxAddrs)], Action: cordon.Action{ID: a.ID, Verb: a.Verb, Mode: a.Mode,
+		s.Actions = append(s.Actions, Action{By: a.By, Order: a.Order, Left: a.Left, Addrs: a.Addrs[:min(len(a.Addrs), MaxAddrs)], Action: cordon.Action{ID: a.ID, Verb: a.Verb, Mode: a.Mode,
 			Entity: cordon.Entity{Device: a.Device, Target: a.Target.target()}, Incident: a.Incident, Reason: a.Reason,
 			Purpose: a.Purpose, At: a.At, Expires: a.Expires, Rate: a.Rate}})
 	}
@@ -147,6 +164,14 @@ func (f *file) get() (s State, refused int) {
 		}
 		s.Allowed = append(s.Allowed, Allowed{ID: a.ID, Device: a.Device, Target: a.Target.target(), Reason: a.Reason, By: a.By,
 			At: a.At, Expires: a.Expires, Left: a.Left})
+	}
+	for _, h := range f.Held {
+		if h.ID == "" && h.Device == "" || h.Verb != "" && !verbs[h.Verb] || h.Left > MaxLife {
+			refused++
+			continue
+		}
+		s.Held = append(s.Held, Held{ID: h.ID, Verb: h.Verb, Entity: cordon.Entity{Device: h.Device, Target: h.Target.target()},
+			Release: h.Release, By: h.By, Expires: h.Expires, Left: h.Left})
 	}
 	for _, d := range f.Devices {
 		one, ok := d.device()
@@ -219,14 +244,14 @@ func (f *file) hush() {
 // halve drops the less important half of what there is most of, and returns how many
 // entries those are.
 func (f *file) halve() int {
-	a, p, d := len(f.Actions), len(f.Allowed), len(f.Devices)
+	a, p, d, h := len(f.Actions), len(f.Allowed), len(f.Devices), len(f.Held)
 	switch {
-	case a > 8 || p+d == 0:
+	case a > 8 || p+d+h == 0:
 		f.Actions = f.Actions[:a/2]
 	default:
-		f.Allowed, f.Devices = f.Allowed[:p/2], f.Devices[:d/2]
+		f.Allowed, f.Devices, f.Held = f.Allowed[:p/2], f.Devices[:d/2], f.Held[:h/2]
 	}
-	return a + p + d - len(f.Actions) - len(f.Allowed) - len(f.Devices)
+	return a + p + d + h - len(f.Actions) - len(f.Allowed) - len(f.Devices) - len(f.Held)
 }
 
 // errVersion means that a newer agent wrote the file.

@@ -113,6 +113,9 @@ func TestWorstDay(t *testing.T) {
 				s.Save(st)
 			}
 			s.step()
+			if second%20 == 0 && s.Claim(6000) { // the queue of reports
+				m.cost += cost(6000)
+			}
 			if !s.Stats().Pending && asked > 0 {
 				worst, asked = max(worst, clk.now-asked), 0
 			}

@@ -73,6 +73,27 @@ func (s *Store) Stopped() error {
 	return s.flush(true)
 }
 
+// Noted reports whether the start is on the medium: else its number may come again.
+func (s *Store) Noted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noted
+}
+
+// Claim takes what writing n bytes costs from the budget, for somebody else who
+// writes to the same flash, if there is enough: what is needed urgently is not given
+// away. It reports whether the bytes may be written.
+func (s *Store) Claim(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.budget.fill(s.cfg.Uptime())
+	if s.budget.wait(n, false) > 0 {
+		return false
+	}
+	s.spend(n)
+	return true
+}
+
 // Crashes returns Run.Crashes of this run.
 func (s *Store) Crashes() int {
 	s.mu.Lock()
@@ -101,6 +122,9 @@ func contentOf(s *State) string {
 	}
 	for i := range f.Allowed {
 		f.Allowed[i].Left = 0
+	}
+	for i := range f.Held {
+		f.Held[i].Left = 0
 	}
 	b, err := json.Marshal(f)
 	if err != nil {

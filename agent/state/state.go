@@ -25,6 +25,7 @@ const (
 	MaxActions = 128
 	MaxAllowed = 128
 	MaxDevices = 128
+	MaxHeld    = 128
 	MaxAddrs   = 8 // of a device
 	// MaxLife is the longest that anything is in force (agent/control).
 	MaxLife = 90 * 24 * time.Hour
@@ -42,6 +43,7 @@ type State struct {
 	Actions []Action
 	Allowed []Allowed
 	Devices []Device
+	Held    []Held
 
 	sameBoot bool // loaded, and the kernel is still the one that ran when it was saved
 }
@@ -50,8 +52,9 @@ type State struct {
 // known.
 type Action struct {
 	cordon.Action
-	By   string        // who asked for it, empty: the agent
-	Left time.Duration // of its life when the State was made
+	By    string        // who asked for it, empty: the agent
+	Order bool          // core ordered it
+	Left  time.Duration // of its life when the State was made
 	// Addrs is what addresses the device had, at most MaxAddrs are kept. The kernel's
 	// sets know some of what is in force by address only, and after a restart the
 	// device may keep silent.
@@ -66,6 +69,18 @@ type Allowed struct {
 	Reason  string
 	By      string
 	At      cordon.Time
+	Expires cordon.Time
+	Left    time.Duration // of its life when the State was made
+}
+
+// Held is an action that somebody ended and that must not begin again: of that ID, or
+// of that Verb on that Entity.
+type Held struct {
+	ID      string
+	Verb    cordon.Verb // empty: only the ID counts
+	Entity  cordon.Entity
+	Release string // what of core's desired state says so; empty: somebody at the router
+	By      string
 	Expires cordon.Time
 	Left    time.Duration // of its life when the State was made
 }
@@ -98,6 +113,10 @@ func (s *State) age(elapsed time.Duration) {
 	for i := range s.Allowed {
 		s.Allowed[i].Left -= elapsed
 	}
+	for i := range s.Held {
+		s.Held[i].Left -= elapsed
+	}
+	s.Held = slices.DeleteFunc(s.Held, func(h Held) bool { return h.Left <= 0 })
 	s.Actions = slices.DeleteFunc(s.Actions, func(a Action) bool { return a.Left <= 0 })
 	s.Allowed = slices.DeleteFunc(s.Allowed, func(a Allowed) bool { return a.Left <= 0 })
 }
@@ -108,6 +127,7 @@ func (s *State) age(elapsed time.Duration) {
 // so that what did not change can be recognised.
 func (s State) bounded() (State, int) {
 	s.Actions, s.Allowed, s.Devices = slices.Clone(s.Actions), slices.Clone(s.Allowed), slices.Clone(s.Devices)
+	s.Held = slices.Clone(s.Held)
 	weight := func(a Action) int {
 		switch {
 		case a.Mode == cordon.ModeDo && a.Verb == cordon.VerbQuarantine:
@@ -122,7 +142,12 @@ func (s State) bounded() (State, int) {
 	})
 	slices.SortStableFunc(s.Allowed, func(a, b Allowed) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortStableFunc(s.Devices, func(a, b Device) int { return cmp.Compare(a.ID, b.ID) })
-	over := max(0, len(s.Actions)-MaxActions) + max(0, len(s.Allowed)-MaxAllowed) + max(0, len(s.Devices)-MaxDevices)
+	slices.SortStableFunc(s.Held, func(a, b Held) int {
+		return cmp.Or(cmp.Compare(a.Release, b.Release), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Verb, b.Verb))
+	})
+	over := max(0, len(s.Actions)-MaxActions) + max(0, len(s.Allowed)-MaxAllowed) + max(0, len(s.Devices)-MaxDevices) +
+		max(0, len(s.Held)-MaxHeld)
+	s.Held = s.Held[:min(len(s.Held), MaxHeld)]
 	s.Actions = s.Actions[:min(len(s.Actions), MaxActions)]
 	s.Allowed = s.Allowed[:min(len(s.Allowed), MaxAllowed)]
 	s.Devices = s.Devices[:min(len(s.Devices), MaxDevices)]

@@ -43,6 +43,10 @@ func TestRoundTrip(t *testing.T) {
 	want.Actions[0].Entity.Target = cordon.Target{Proto: 17, LocalPort: 5, Peer: netip.MustParseAddr("2001:db8::7"),
 		Net: netip.MustParsePrefix("2001:db8::/48"), Name: "c2.example", Stray: true}
 	want.Actions[0].Rate = cordon.Rate{Packets: 5}
+	want.Actions[0].Order = true
+	want.Held = []Held{{ID: "act-h", Verb: cordon.VerbBlock, Entity: cordon.Entity{Device: "d", Target: cordon.Target{Name: "c2.example"}},
+		Release: "r", By: "Ada", Expires: t0.Add(time.Hour), Left: time.Hour}, {ID: "order", By: "root", Expires: t0.Add(time.Hour), Left: time.Hour}}
+	slices.SortFunc(want.Held, func(a, b Held) int { return strings.Compare(a.Release, b.Release) })
 	want.Actions[0].Addrs = []netip.Addr{netip.MustParseAddr("192.168.1.10"), netip.MustParseAddr("fd00::10")}
 	s.SaveNow(want)
 	if err := s.Stopped(); err != nil {
