@@ -18,7 +18,9 @@ const (
 	burst   = 1_800_000
 	perDay  = 3_000_000
 	reserve = 900_000
-	page    = 4096 // of the flash translation layers of cheap eMMC, and of ext4 and UBIFS
+	// foreseen is what may be claimed without writing a file that says so.
+	foreseen = 4 * page
+	page     = 4096 // of the flash translation layers of cheap eMMC, and of ext4 and UBIFS
 )
 
 // cost returns what writing n bytes takes from the budget.

@@ -82,16 +82,21 @@ func (s *Store) Noted() bool {
 
 // Claim takes what writing n bytes costs from the budget, for somebody else who
 // writes to the same flash, if there is enough: what is needed urgently is not given
-// away. It reports whether the bytes may be written.
+// away. It reports whether the bytes may be written. What was claimed must not be
+// forgotten by a crash, so a file with what is left is written first, unless the last
+// one has foreseen it.
 func (s *Store) Claim(n int) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.budget.fill(s.cfg.Uptime())
 	if s.budget.wait(n, false) > 0 {
+		s.mu.Unlock()
 		return false
 	}
 	s.spend(n)
-	return true
+	s.claimed += cost(n)
+	foreseen := s.claimed <= foreseen
+	s.mu.Unlock()
+	return foreseen || s.flush(false) == nil
 }
 
 // Crashes returns Run.Crashes of this run.

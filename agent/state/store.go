@@ -71,6 +71,7 @@ type Store struct {
 	sequence uint64        // of the last file, written or tried
 	slot     int           // to write next
 	budget   budget
+	claimed  int64         // since the last file was written
 	last     time.Duration // uptime of the last write, -Every before the first
 	retry    time.Duration // back-off, 0 after success
 	notUntil time.Duration // uptime before which nothing is tried again
@@ -302,6 +303,9 @@ func (s *Store) prepare(clean bool) (f *file, state State, slot int, urgent bool
 func (s *Store) withBudget(f *file, b []byte) ([]byte, error) {
 	s.mu.Lock()
 	f.Budget = s.budget.left - cost(len(b)+len("-1000000"))
+	if !f.Run.Clean {
+		f.Budget -= foreseen
+	}
 	s.mu.Unlock()
 	b, _, err := f.encode()
 	return b, err
@@ -329,7 +333,7 @@ func (s *Store) finish(written *State, n, dropped int, urgent bool, err error) {
 	s.spend(n)
 	s.stats.Writes++
 	s.stats.Error = ""
-	s.retry, s.notUntil = 0, 0
+	s.retry, s.notUntil, s.claimed = 0, 0, 0
 	s.slot, s.last, s.size = 1-s.slot, now, n
 	s.content = contentOf(written)
 	s.noted = s.noted || s.begun
