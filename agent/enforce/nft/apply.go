@@ -70,6 +70,9 @@ func (t *Table) Apply(ctx context.Context, d *cordon.Device, a *cordon.Action) (
 	if err := t.guard(d, a, fresh); err != nil {
 		return fail(err)
 	}
+	if err := t.arm(ctx); err != nil {
+		return fail(err)
+	}
 	r := &record{action: clone(a), until: p.until, device: *d, wants: p.wants}
 	r.device.Addrs = slices.Clone(d.Addrs)
 	r.action.Expires = expires

@@ -32,6 +32,7 @@ func (t *Table) adopt() error {
 			}
 		}
 	}
+	t.armed = t.leftover()
 	s := theLayout.quarantined[ingress]
 	found, err := t.conn.GetSetElements(s.definition())
 	if err != nil {
@@ -213,7 +214,7 @@ func (t *Table) routerElements() error {
 	for _, w := range []struct {
 		set  *set
 		keys [][]byte
-	}{{l.routerMAC, macs}, {l.router4, own4}, {l.router6, own6}, {l.spared4, spared4}, {l.spared6, spared6},
+	}{{l.routerMAC, macs}, {l.routerMACr, macs}, {l.router4, own4}, {l.router6, own6}, {l.spared4, spared4}, {l.spared6, spared6},
 		{l.spared4r, spared4}, {l.spared6r, spared6}, {l.probe, ports}} {
 		keys := unique(w.keys)
 		if len(keys) > few {

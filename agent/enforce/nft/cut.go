@@ -29,8 +29,9 @@ type cutter struct {
 }
 
 type cutting struct {
-	id      string
+	id      string // of the action; empty: places known to be hostile
 	matches []conntrack.Match
+	failed  func() // what else is to be done when connections are left; may be nil
 }
 
 func newCutter(done func(string, int, error), log *slog.Logger) (*cutter, error) {
@@ -55,8 +56,11 @@ func (c *cutter) run() {
 		n, err := c.do(job.matches)
 		if err != nil {
 			c.log.Warn("connections not cut", "action", job.id, "cut", n, "err", err)
+			if job.failed != nil {
+				job.failed()
+			}
 		}
-		if c.done != nil {
+		if c.done != nil && job.id != "" {
 			c.done(job.id, n, err)
 		}
 	}
@@ -65,13 +69,18 @@ func (c *cutter) run() {
 // cut queues the connections of an action. If the queue is full, new packets of
 // these connections are still dropped at the ports.
 func (c *cutter) cut(id string, matches []conntrack.Match) {
-	if len(matches) == 0 {
-		return
-	}
-	select {
-	case c.queue <- cutting{id, matches}:
-	default:
+	if len(matches) > 0 && !c.add(cutting{id: id, matches: matches}) {
 		c.log.Warn("connections not cut: the queue is full", "action", id)
+	}
+}
+
+// add queues a job, if there is room.
+func (c *cutter) add(job cutting) bool {
+	select {
+	case c.queue <- job:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -123,6 +123,10 @@ func (t *Table) Check(ctx context.Context) (Drift, error) {
 	if err := t.dropOld(ctx, now); err != nil {
 		return d, err
 	}
+	if err := t.disarm(ctx, now); err != nil {
+		return d, err
+	}
+	t.cutPlaces()
 	g, err := generation(t.sock)
 	if err != nil {
 		return d, fmt.Errorf("read the generation: %w", outcome(err))

@@ -251,7 +251,7 @@ func TestSpoofed(t *testing.T) {
 	from("10.99.99.99", c2+":81", silent)
 	from("fd77::a", "["+c26+"]:81", reached)
 	from("2001:db8:99::99", "["+c26+"]:81", silent)
-	if b.counter("netdev", "spoofed") == "0" {
+	if b.counter("inet", "spoofed") == "0" {
 		t.Error("nothing was counted")
 	}
 	// The LAN is renumbered: devices still use the old addresses.

@@ -45,35 +45,17 @@ const (
 	portDHCP6Server = 547
 )
 
-// ingressChains is the netdev table: what is dropped where it comes in.
-//
-// A packet of a device about which nothing is in force takes four look-ups and
-// two comparisons: its MAC and address among the marked, its destination among
-// the hostile; the router's MAC, its source with the home's prefixes.
+// ingressChains is the netdev table: what is dropped where it comes in. It is
+// bound to the ports only while something is in force for a device, so that the
+// packets of a home in which all is well do not come here.
 func (t *Table) ingressChains() []chain {
 	l := theLayout
 	cs := []chain{
 		{name: "from_lan", rules: []part{
 			rule(in(l.marked, etherSource), jump("marked")),
 			rule(t.notToRouter(), jump("across")),
-			rule(frame4, goTo("lan4")),
-			rule(frame6, goTo("lan6")),
-		}},
-		{name: "lan4", rules: append([]part{
 			rule(in(l.marked4, source4), jump("marked4")),
-			rule(in(l.hostile4, dest4), counted(countHostile), drop),
-			rule(in(l.hostilePort4, dest4, destPort), counted(countHostile), drop),
-		}, t.spoofed(source4, false)...)},
-		{name: "lan6", rules: append([]part{
 			rule(in(l.marked6, source6), jump("marked6")),
-			rule(in(l.hostile6, dest6), counted(countHostile), drop),
-			rule(in(l.hostilePort6, dest6, destPort), counted(countHostile), drop),
-		}, t.spoofed(source6, true)...)},
-		{name: "from_wan", rules: []part{
-			rule(in(l.hostile4, source4), counted(countHostile), drop),
-			rule(in(l.hostilePort4, source4, sourcePort), counted(countHostile), drop),
-			rule(in(l.hostile6, source6), counted(countHostile), drop),
-			rule(in(l.hostilePort6, source6, sourcePort), counted(countHostile), drop),
 		}},
 		{name: "across", rules: []part{
 			rule(in(l.quarantined[ingress], etherDest), counted(countQuarantine), drop),
@@ -118,53 +100,34 @@ func (t *Table) notToRouter() part {
 	return p
 }
 
-// portChains ties the chains to the ports.
+// portChains ties the chains to the home's ports.
 func (t *Table) portChains() []chain {
+	if !t.armed {
+		return nil
+	}
 	var cs []chain
 	names := map[string]bool{}
-	bind := func(prefix, to, device string) {
-		name := chainName(prefix, device)
+	for _, p := range t.network.LAN {
+		name := chainName(p.Name)
 		for i := 2; names[name]; i++ {
-			name = fmt.Sprintf("%s_%d", chainName(prefix, device), i)
+			name = fmt.Sprintf("%s_%d", chainName(p.Name), i)
 		}
 		names[name] = true
 		cs = append(cs, chain{name: name, kind: nftables.ChainTypeFilter, point: nftables.ChainHookIngress,
-			priority: atIngress, device: device, rules: []part{jump(to)}})
-	}
-	for _, p := range t.network.LAN {
-		bind("lan_", "from_lan", p.Name)
-	}
-	for _, p := range t.network.WAN {
-		bind("wan_", "from_wan", p.Name)
+			priority: atIngress, device: p.Name, rules: []part{jump("from_lan")}})
 	}
 	return cs
 }
 
 // chainName makes a name that nft can also read of an interface's name, which
 // may hold anything but slashes and blanks.
-func chainName(prefix, device string) string {
-	return prefix + strings.Map(func(r rune) rune {
+func chainName(device string) string {
+	return "lan_" + strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
 			return r
 		}
 		return '_'
 	}, device)
-}
-
-// spoofed ends the packets to the router with a source that is none of the
-// home's (BCP 38, RFC 2827). It is empty until a prefix of the home is known.
-func (t *Table) spoofed(source field, six bool) []part {
-	var rules []part
-	for _, p := range t.homePrefixes() {
-		if p.Addr().Is6() == six {
-			rules = append(rules, rule(within(source, p), back))
-		}
-	}
-	if len(rules) == 0 || six && !t.globalHome() {
-		return nil
-	}
-	return append(rules, rule(within(source, unspecified(six)), back), rule(within(source, linkLocal(six)), back),
-		rule(in(theLayout.routerMAC, etherDest), counted(countSpoofed), drop))
 }
 
 func unspecified(six bool) netip.Prefix {

@@ -149,11 +149,13 @@ type layout struct {
 	quarantined                 [hooks]*set
 	held4, held6                [hooks]*set // addresses of quarantined devices
 	hole                        [hooks][paths]*set
-	hostile4, hostile6          *set
-	hostilePort4, hostilePort6  *set
 
 	// Of the routed table.
-	spared4r, spared6r   *set
+	routerMACr                 *set
+	spared4r, spared6r         *set
+	hostile4, hostile6         *set
+	hostilePort4, hostilePort6 *set
+
 	limited              [whos]*set // devices with a limit on new connections
 	strays               [whos]*set // devices whose stray packets are dropped
 	guarded4, guarded6   *set       // addresses that something is kept from
@@ -203,6 +205,7 @@ func (l *layout) ofRouter() {
 	l.spared6 = l.fixed(ingress, "spared6", dest6)
 	l.spared4r = l.fixed(routed, "spared4", dest4)
 	l.spared6r = l.fixed(routed, "spared6", dest6)
+	l.routerMACr = l.fixed(routed, "router_mac", etherSource)
 	l.probe = l.fixed(routed, "probe_ports", destPort)
 }
 
@@ -223,10 +226,10 @@ func (l *layout) ofQuarantine() {
 }
 
 func (l *layout) ofIntelligence() {
-	l.hostile4 = l.named(ingress, "hostile4", manyPeers, dest4)
-	l.hostile6 = l.named(ingress, "hostile6", manyPeers, dest6)
-	l.hostilePort4 = l.named(ingress, "hostile_port4", manyPeers, dest4, destPort)
-	l.hostilePort6 = l.named(ingress, "hostile_port6", manyPeers, dest6, destPort)
+	l.hostile4 = l.named(routed, "hostile4", manyPeers, dest4)
+	l.hostile6 = l.named(routed, "hostile6", manyPeers, dest6)
+	l.hostilePort4 = l.named(routed, "hostile_port4", manyPeers, dest4, destPort)
+	l.hostilePort6 = l.named(routed, "hostile_port6", manyPeers, dest6, destPort)
 	l.scanner4 = l.named(routed, "scanner4", manyPeers, source4)
 	l.scanner6 = l.named(routed, "scanner6", manyPeers, source6)
 }
@@ -284,8 +287,8 @@ func (l *layout) ofMeasure(m measure) {
 
 // counters are the named counters of each table, by why a packet was stopped.
 var counters = [hooks][]string{
-	ingress: {countQuarantine, countBlocked, countLimited, countHostile, countSpoofed, countImpostor},
-	routed:  {countQuarantine, countBlocked, countLimited, countStray, countInbound, countPage},
+	ingress: {countQuarantine, countBlocked, countLimited, countImpostor},
+	routed:  {countQuarantine, countBlocked, countLimited, countHostile, countSpoofed, countStray, countInbound, countPage},
 }
 
 // The counters' names, which Counts uses too.

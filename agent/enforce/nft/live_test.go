@@ -131,7 +131,7 @@ func TestDrift(t *testing.T) {
 		{"flush table netdev cordon", true},
 		{"flush chain inet cordon forward", true},
 		{"flush set netdev cordon quarantined", true},
-		{"flush set netdev cordon hostile4", true},
+		{"flush set inet cordon hostile4", true},
 		{"flush set inet cordon shielded4", true},
 		{"delete element netdev cordon marked { " + netns.RouterMAC + " }", true},
 		{"insert rule netdev cordon from_lan accept", true},
@@ -313,7 +313,7 @@ func TestManyIndicators(t *testing.T) {
 	_, err = b.table.Indicators(ctx, nil, places)
 	must(t, err)
 	t.Logf("removed in %v", time.Since(start).Round(time.Millisecond))
-	out, err := b.Router.Run("nft", "list", "set", "netdev", "cordon", "hostile4")
+	out, err := b.Router.Run("nft", "list", "set", "inet", "cordon", "hostile4")
 	must(t, err)
 	if strings.Contains(out, "elements") {
 		t.Error("places are left")

@@ -98,6 +98,11 @@ var changing = regexp.MustCompile(` (timeout|expires) [0-9a-z]+|packets \d+ byte
 
 func TestLayout(t *testing.T) {
 	b := newBed(t, netns.HomeConfig{Devices: 2})
+	a := action(0, cordon.VerbQuarantine, cordon.Target{})
+	b.apply(0, a)
+	if err := b.table.Release(context.Background(), a.ID); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join("testdata", "layout.nft")
 	got := b.list()
 	if *update {

@@ -2,12 +2,14 @@ package nft
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
 	"cordon"
+	"cordon/agent/enforce/nft/conntrack"
 )
 
 // Hostile is a place on the internet that no device should talk to.
@@ -73,6 +75,11 @@ func (t *Table) Indicators(ctx context.Context, add []Hostile, remove []Hostile)
 			return refused, fmt.Errorf("remove places: %w", err)
 		}
 	}
+	defer func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.cutPlaces()
+	}()
 	for part := range slices.Chunk(add, perCommit) {
 		if err := ctx.Err(); err != nil {
 			return refused, err
@@ -107,13 +114,47 @@ func (t *Table) addPlaces(part []Hostile) (refused int, err error) {
 		}
 		seen[p] = until
 	}
-	if err := t.write(changes); err != nil {
+	err = t.write(changes)
+	if err != nil && !errors.Is(err, cordon.ErrUnknown) {
+		return refused, err
+	}
+	for p := range seen {
+		if was, known := t.hostile[p]; !p.inbound && (!known || !was.After(now)) {
+			t.uncut = append(t.uncut, p.addr)
+		}
+	}
+	if err != nil {
 		return refused, err
 	}
 	for p, until := range seen {
 		t.hostile[p] = until
 	}
 	return refused, nil
+}
+
+// cutPlaces has the connections with places that were added cut. The chains look
+// at the first packets of connections only.
+func (t *Table) cutPlaces() {
+	if len(t.uncut) == 0 || t.cutter == nil {
+		return
+	}
+	list := t.uncut
+	slices.SortFunc(list, netip.AddrPort.Compare)
+	job := cutting{matches: []conntrack.Match{{Far: func(at netip.AddrPort) bool {
+		return contains(list, netip.AddrPortFrom(at.Addr(), 0)) || contains(list, at)
+	}}}, failed: func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.uncut = append(t.uncut, list...)
+	}}
+	if t.cutter.add(job) {
+		t.uncut = nil
+	}
+}
+
+func contains(sorted []netip.AddrPort, at netip.AddrPort) bool {
+	_, found := slices.BinarySearchFunc(sorted, at, netip.AddrPort.Compare)
+	return found
 }
 
 func (t *Table) dropPlaces(gone []place) error {

@@ -1,6 +1,9 @@
 package nft
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 )
@@ -18,23 +21,28 @@ func (t *Table) routedChains() []chain {
 	}
 	cs := []chain{
 		base("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest, t.pageRules()...),
-		base("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter, append(
-			caught("confined_input"), t.fromWAN("attackers")...)...),
-		base("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter,
-			rule(state(expr.CtStateBitINVALID|expr.CtStateBitNEW), jump("loose")),
-			rule(in(l.guarded4, dest4), jump("towards4")),
-			rule(in(l.guarded6, dest6), jump("towards6")),
-		),
-		{hook: routed, name: "fresh", rules: append(caught("refused"), append([]part{
+		base("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter, t.inputRules()...),
+		base("output", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter, t.onBehalf()...),
+		base("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter, t.forwardRules()...),
+		{hook: routed, name: "loose", rules: append(t.fromWAN(goTo("arriving")), goTo("leaving"))},
+		{hook: routed, name: "arriving", rules: t.ifArmed([]part{
+			jump("hostile_from"),
+			rule(state(expr.CtStateBitNEW), jump("inbound")),
+		}, goTo("sorted"))},
+		{hook: routed, name: "leaving", rules: t.ifArmed(append(t.fromLAN(jump("home_only")), jump("hostile_to")), goTo("sorted"))},
+		{hook: routed, name: "home_only", rules: append(t.spoofed(source4, false), t.spoofed(source6, true)...)},
+		{hook: routed, name: "hostile_to", rules: hostile(dest4, dest6, destPort)},
+		{hook: routed, name: "hostile_from", rules: hostile(source4, source6, sourcePort)},
+		{hook: routed, name: "sorted", rules: []part{
+			rule(state(expr.CtStateBitINVALID), goTo("stray")),
+			rule(state(expr.CtStateBitNEW), goTo("fresh")),
+		}},
+		{hook: routed, name: "fresh", rules: append(caught("refused"),
 			rule(noSYN, jump("stray")),
 			rule(in(l.limited[byMAC], etherSource), jump("connect_mac")),
 			rule(in(l.limited[byAddr4], source4), jump("connect_addr4")),
 			rule(in(l.limited[byAddr6], source6), jump("connect_addr6")),
-		}, t.fromWAN("inbound")...)...)},
-		{hook: routed, name: "loose", rules: []part{
-			rule(state(expr.CtStateBitINVALID), goTo("stray")),
-			goTo("fresh"),
-		}},
+		)},
 		{hook: routed, name: "refused", rules: append(throughHoles(), rule(counted(countQuarantine)), rule(tcp, reset), drop)},
 		{hook: routed, name: "confined_input", rules: t.confinedInput()},
 		{hook: routed, name: "stray", rules: strayRules()},
@@ -61,13 +69,110 @@ func (t *Table) routedChains() []chain {
 	return append(cs, connectChains()...)
 }
 
-// fromWAN jumps with what is new from outside.
-func (t *Table) fromWAN(to string) []part {
+// loose matches what belongs to no connection that was let through: a packet is
+// in the state NEW until its connection is answered.
+var loose = state(expr.CtStateBitINVALID | expr.CtStateBitNEW | expr.CtStateBitUNTRACKED)
+
+// forwardRules are for all that goes through the router. A packet of an answered
+// connection takes one comparison, and two look-ups while something is in force.
+func (t *Table) forwardRules() []part {
+	l := theLayout
+	return t.ifArmed([]part{rule(loose, jump("loose"))},
+		rule(in(l.guarded4, dest4), jump("towards4")),
+		rule(in(l.guarded6, dest6), jump("towards6")))
+}
+
+// inputRules are for what goes to the router itself.
+func (t *Table) inputRules() []part {
+	rules := t.ifArmed(nil, caught("confined_input")...)
+	begun := state(expr.CtStateBitNEW)
+	rules = append(rules, t.fromWAN(begun, jump("attackers"))...)
+	rules = append(rules, t.fromWAN(begun, jump("hostile_from"))...)
+	return append(rules, t.fromLAN(begun, jump("home_only"))...)
+}
+
+// onBehalf is for what the router sends in a device's name, as the DNS guard
+// does: it does not come by the forward chain.
+func (t *Table) onBehalf() []part {
 	var rules []part
-	for _, p := range t.network.WAN {
-		rules = append(rules, rule(from(p.Name), state(expr.CtStateBitNEW), jump(to)))
+	for _, p := range t.homePrefixes() {
+		source := source4
+		if p.Addr().Is6() {
+			source = source6
+		}
+		rules = append(rules, rule(state(expr.CtStateBitNEW), within(source, p), jump("hostile_to")))
 	}
 	return rules
+}
+
+// ifArmed adds rules that something must be in force for.
+func (t *Table) ifArmed(rules []part, more ...part) []part {
+	if t.armed {
+		return append(rules, more...)
+	}
+	return rules
+}
+
+// fromWAN is a rule for each WAN port.
+func (t *Table) fromWAN(then ...part) []part {
+	var names []string
+	for _, p := range t.network.WAN {
+		names = append(names, p.Name)
+	}
+	return fromAny(names, then)
+}
+
+// fromLAN is a rule for each interface by which packets of the home come in: the
+// bridges, and the ports that are of none.
+func (t *Table) fromLAN(then ...part) []part {
+	var names []string
+	for _, p := range t.network.LAN {
+		name := cmp.Or(p.Bridge, p.Name)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return fromAny(names, then)
+}
+
+func fromAny(names []string, then []part) []part {
+	var rules []part
+	for _, name := range names {
+		rules = append(rules, rule(append([]part{from(name)}, then...)...))
+	}
+	return rules
+}
+
+// hostile ends what has to do with places known to be hostile. Only packets that
+// begin a connection come here; those of older ones were cut.
+func hostile(addr4, addr6, port field) []part {
+	l, stop := theLayout, rule(counted(countHostile), drop)
+	return []part{
+		rule(in(l.hostile4, addr4), stop),
+		rule(in(l.hostilePort4, addr4, port), stop),
+		rule(in(l.hostile6, addr6), stop),
+		rule(in(l.hostilePort6, addr6, port), stop),
+	}
+}
+
+// spoofed ends the packets to the router with a source that is none of the
+// home's (BCP 38, RFC 2827). It is empty until a prefix of the home is known.
+func (t *Table) spoofed(source field, six bool) []part {
+	var rules []part
+	for _, p := range t.homePrefixes() {
+		if p.Addr().Is6() == six {
+			rules = append(rules, rule(within(source, p), back))
+		}
+	}
+	if len(rules) == 0 || six && !t.globalHome() {
+		return nil
+	}
+	family := packet4
+	if six {
+		family = packet6
+	}
+	return append(rules, rule(within(source, unspecified(six)), back), rule(within(source, linkLocal(six)), back),
+		rule(family, in(theLayout.routerMACr, etherDest), counted(countSpoofed), drop))
 }
 
 // caught jumps with what quarantined devices send.

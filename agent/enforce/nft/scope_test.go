@@ -2,9 +2,11 @@ package nft_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -166,6 +168,61 @@ func TestHostile(t *testing.T) {
 	_, err = b.table.Indicators(ctx, nil, []nft.Hostile{{Addr: netip.MustParseAddr(c2)}})
 	must(t, err)
 	b.talk(b.Devices[0], "tcp", c2+":80", reached)
+}
+
+// TestHostileUnderWay: connections that are under way when their far side becomes
+// known to be hostile end, on either end's packets; others go on. What the router
+// sends in a device's name is held to it too.
+func TestHostileUnderWay(t *testing.T) {
+	b := newBed(t, netns.HomeConfig{Devices: 1})
+	b.echo(b.Internet, "80", c2, c26, twin)
+	b.echo(b.Internet, "81", c2, twin)
+	dial := func(network, at string) net.Conn {
+		t.Helper()
+		c, err := b.Devices[0].Dial(network, at)
+		must(t, err)
+		t.Cleanup(func() { c.Close() })
+		must(t, ask(c, soon))
+		return c
+	}
+	ends := map[string]net.Conn{"tcp": dial("tcp", c2+":80"), "udp": dial("udp", c2+":81"),
+		"tcp6": dial("tcp", "["+c26+"]:80"), "the port": dial("udp", twin+":80")}
+	goes := map[string]net.Conn{"another port": dial("tcp", twin+":81"), "one that only attacks": dial("tcp", twin+":81")}
+	ctx := context.Background()
+	_, err := b.table.Indicators(ctx, []nft.Hostile{
+		{Addr: netip.MustParseAddr(c2), For: time.Hour},
+		{Addr: netip.MustParseAddr(c26), For: time.Hour},
+		{Addr: netip.MustParseAddr(twin), Port: 80, For: time.Hour},
+		{Addr: netip.MustParseAddr(twin), Inbound: true, For: time.Hour},
+	}, nil)
+	must(t, err)
+	for name, c := range ends {
+		netns.Wait(t, soon, name+" ends", func() bool { return ask(c, gone) != nil && ask(c, gone) != nil })
+	}
+	for name, c := range goes {
+		if err := ask(c, soon); err != nil {
+			t.Errorf("a connection to %s ended: %v", name, err)
+		}
+	}
+	before := b.counter("inet", "hostile")
+	must(t, b.Router.Do(func() error {
+		d := net.Dialer{LocalAddr: &net.UDPAddr{IP: netns.DeviceIP(0).AsSlice()}, Control: func(_, _ string, c syscall.RawConn) (err error) {
+			e := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_IP, syscall.IP_TRANSPARENT, 1) })
+			return errors.Join(e, err)
+		}}
+		for _, at := range []string{c2 + ":80", twin + ":81"} {
+			c, err := d.Dial("udp", at)
+			if err != nil {
+				return err
+			}
+			c.Write([]byte("in its name"))
+			c.Close()
+		}
+		return nil
+	}))
+	if after := b.counter("inet", "hostile"); after == before {
+		t.Error("what the router sent in the device's name was not stopped")
+	}
 }
 
 // TestSpared: what the home cannot do without is reached whatever a block of

@@ -62,12 +62,16 @@ type Table struct {
 	batch   nfnetlink.Batch
 	network cordon.Network
 	old     []oldPrefix // of the home until lately
+	armed   bool        // the chains for what is in force for devices are in place
+	quiet   time.Time   // since when nothing is
+	rest    time.Duration
 
 	actions  map[string]*record
 	elements map[element]*inForce
 	adopted  map[string]bool // keys of the quarantined set found by Open
 	cutOff   []cordon.Time   // when devices were quarantined, within the hour
 	hostile  map[place]time.Time
+	uncut    []netip.AddrPort        // places whose connections wait to be cut; port 0: any
 	shielded map[netip.AddrPort]bool // port 0: the address itself
 	holes    map[element]time.Time
 	mark     fingerprint // of the tables as they were built
@@ -97,7 +101,7 @@ func New(cfg Config) (*Table, error) {
 	}
 	return &Table{cfg: cfg, log: log, actions: make(map[string]*record), elements: make(map[element]*inForce),
 		adopted: make(map[string]bool), hostile: make(map[place]time.Time),
-		shielded: make(map[netip.AddrPort]bool), holes: make(map[element]time.Time)}, nil
+		shielded: make(map[netip.AddrPort]bool), holes: make(map[element]time.Time), rest: restAfter}, nil
 }
 
 // Open adopts the tables of an earlier run, with all that is in force in them,
@@ -202,6 +206,7 @@ func (t *Table) Reset(context.Context) error {
 	clear(t.hostile)
 	clear(t.shielded)
 	clear(t.holes)
+	t.armed, t.uncut = false, nil
 	t.mark = fingerprint{}
 	return nil
 }

@@ -55,6 +55,8 @@ type Match struct {
 	Proto   uint8        // 0: any
 	Ports   []uint16     // of the far side, none: any
 	Local   uint16       // the device's own port, 0: any
+	// Far, if set, says whether a far side is meant.
+	Far func(netip.AddrPort) bool
 }
 
 // Fits reports whether a connection is meant.
@@ -70,7 +72,8 @@ func (m *Match) Fits(c *Connection) bool {
 
 func (m *Match) side(device netip.Addr, local uint16, peer netip.Addr, port uint16) bool {
 	return has(m.Devices, device) && (!m.Peer.IsValid() || m.Peer.Contains(peer)) &&
-		has(m.Ports, port) && (m.Local == 0 || m.Local == local)
+		has(m.Ports, port) && (m.Local == 0 || m.Local == local) &&
+		(m.Far == nil || m.Far(netip.AddrPortFrom(peer, port)))
 }
 
 func has[T comparable](list []T, v T) bool {
