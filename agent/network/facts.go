@@ -45,7 +45,7 @@ func (r *Reader) facts(v *view) facts {
 	if f.tables, err = flowtables(); err != nil {
 		r.once("flowtables not readable", "err", err)
 	}
-	if f.hwTC, f.switchd, err = generic(); err != nil {
+	if f.hwTC, f.switchd, err = generic(v); err != nil {
 		r.once("interface features not readable", "err", err)
 	}
 	return f
@@ -138,7 +138,7 @@ const (
 
 // generic asks by generic netlink which interfaces have hw-tc-offload on, and
 // whether OpenWrt's swconfig is there.
-func generic() (hwTC map[string]bool, swconfig bool, err error) {
+func generic(v *view) (hwTC map[string]bool, swconfig bool, err error) {
 	c, err := netlink.Dial(unix.NETLINK_GENERIC, nil)
 	if err != nil {
 		return nil, false, absent(err)
@@ -151,35 +151,48 @@ func generic() (hwTC map[string]bool, swconfig bool, err error) {
 	if err != nil {
 		return nil, swconfig, absent(err)
 	}
-	ask := append([]byte{unix.ETHTOOL_MSG_FEATURES_GET, genlVersion, 0, 0}, emptyHeader...)
-	list, err := c.Execute(netlink.Message{
-		Header: netlink.Header{Type: netlink.HeaderType(ethtool), Flags: netlink.Request | netlink.Dump}, Data: ask})
-	if err != nil {
-		return nil, swconfig, absent(err)
-	}
 	hwTC = make(map[string]bool)
-	for _, m := range list {
-		name, on, err := decodeFeatures(m.Data)
-		if err != nil {
-			return hwTC, swconfig, err
-		}
-		if on {
-			hwTC[name] = true
+	for i := range v.links {
+		on, err := offloads(c, ethtool, v.links[i].index)
+		switch {
+		case errors.Is(err, unix.ENODEV): // gone meanwhile
+		case err != nil:
+			return hwTC, swconfig, absent(err)
+		case on:
+			hwTC[v.links[i].name] = true
 		}
 	}
 	return hwTC, swconfig, nil
 }
 
-// emptyHeader is an empty ETHTOOL_A_FEATURES_HEADER, which a dump must carry.
-var emptyHeader = func() []byte {
+// offloads asks whether one interface has hw-tc-offload on. A dump of all of them
+// fails with EMSGSIZE where the names of one's features do not fit into the message
+// that the kernel makes for a dump; the answer about one has the size it needs.
+func offloads(c *netlink.Conn, ethtool uint16, index int) (on bool, err error) {
 	ae := netlink.NewAttributeEncoder()
-	ae.Nested(unix.ETHTOOL_A_FEATURES_HEADER, func(*netlink.AttributeEncoder) error { return nil })
-	b, err := ae.Encode()
-	if err != nil {
+	ae.Nested(unix.ETHTOOL_A_FEATURES_HEADER, func(ae *netlink.AttributeEncoder) error {
+		ae.Uint32(unix.ETHTOOL_A_HEADER_DEV_INDEX, uint32(index))
 		return nil
+	})
+	attrs, err := ae.Encode()
+	if err != nil {
+		return false, err
 	}
-	return b
-}()
+	list, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: netlink.HeaderType(ethtool), Flags: netlink.Request},
+		Data:   append([]byte{unix.ETHTOOL_MSG_FEATURES_GET, genlVersion, 0, 0}, attrs...)})
+	if err != nil {
+		return false, err
+	}
+	for _, m := range list {
+		_, active, err := decodeFeatures(m.Data)
+		if err != nil {
+			return false, err
+		}
+		on = on || active
+	}
+	return on, nil
+}
 
 // family returns the number of a generic netlink family.
 func family(c *netlink.Conn, name string) (uint16, error) {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -285,4 +287,35 @@ func BenchmarkRead(b *testing.B) {
 	}); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// TestFeatures: the features of every interface are read, also where their names
+// do not fit into one message of a dump, as those of a bridge or a veth.
+func TestFeatures(t *testing.T) {
+	home := netns.NewHome(t, netns.HomeConfig{Devices: 2})
+	said := &spoken{}
+	told := follow(t, home, network.Config{LAN: []string{"br-lan"}, WAN: []string{"wan"},
+		Log: slog.New(slog.NewTextHandler(said, nil))})
+	until(t, told, "two ports", func(n cordon.Network) bool { return len(n.LAN) == 2 })
+	if said := said.String(); strings.Contains(said, "not readable") {
+		t.Errorf("it said\n%s", said)
+	}
+}
+
+// spoken keeps what is logged.
+type spoken struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *spoken) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *spoken) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
