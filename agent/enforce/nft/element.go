@@ -27,7 +27,7 @@ type element struct {
 // owner is what an action wants of an element.
 type owner struct {
 	until time.Time
-	rate  uint32 // of a set with limits, a second
+	rate  uint32 // of a set with limits, a second; 0: nothing is let through
 }
 
 // inForce is an element that is in the kernel, with the actions that want it.
@@ -156,7 +156,7 @@ func elements(b *nfnetlink.Batch, kind uint8, group []change) {
 				if !s.static && c.life > 0 {
 					b.Uint64(unix.NFTA_SET_ELEM_TIMEOUT, uint64(max(1, c.life.Milliseconds())))
 				}
-				if s.rate {
+				if s.rate && c.rate > 0 {
 					b.Nest(unix.NFTA_SET_ELEM_EXPR, func() { over(b, c.rate) })
 				}
 			})

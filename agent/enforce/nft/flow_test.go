@@ -12,6 +12,8 @@ import (
 
 	"cordon"
 	"cordon/agent/enforce/nft"
+	"cordon/agent/packet"
+	"cordon/lab/live"
 	"cordon/lab/netns"
 )
 
@@ -157,12 +159,28 @@ func TestStray(t *testing.T) {
 		must(t, err)
 		defer running[i].Close()
 	}
-	a := action(0, cordon.VerbBlock, cordon.Target{Proto: 6, Stray: true})
-	b.apply(0, a)
+	// First those beyond a rate: 5 at once.
+	slowed := action(0, cordon.VerbLimit, cordon.Target{Proto: 6, Stray: true})
+	slowed.Rate = cordon.Rate{Packets: 5}
+	b.apply(0, slowed)
 	for i := range running {
 		must(t, ask(running[i], soon)) // within a connection
 	}
 	_, err := b.Router.Run("conntrack", "-F")
+	must(t, err)
+	meter, err := live.StartMeter(b.Internet, "eth0", func(p *packet.Packet) bool { return p.Dst == netns.Dark[0].Addr().Next() })
+	must(t, err)
+	sent, err := live.Flood{Kind: live.ACK, Targets: netip.PrefixFrom(netns.Dark[0].Addr().Next(), 32), Port: 80, Rate: 200,
+		Duration: time.Second}.Run(t.Context(), b.Devices[0])
+	must(t, err)
+	arrived, err := meter.Stop()
+	must(t, err)
+	if len(arrived) < 5 || len(arrived) > 15 {
+		t.Errorf("%d of %d stray packets passed, want the burst of 5 and 5 a second", len(arrived), sent.Packets)
+	}
+	a := action(0, cordon.VerbBlock, cordon.Target{Proto: 6, Stray: true})
+	b.apply(0, a)
+	_, err = b.Router.Run("conntrack", "-F")
 	must(t, err)
 	if ask(running[0], gone) == nil || b.counter("inet", "stray") == "0" {
 		t.Error("a packet outside of connections passed")

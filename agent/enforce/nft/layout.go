@@ -42,7 +42,7 @@ type set struct {
 	fields []field // what its key is made of
 	size   uint32
 	static bool // without time-outs: what the router is
-	rate   bool // its elements have a limit: they match what exceeds it
+	rate   bool // its elements may have a limit: they match what exceeds it
 }
 
 func (s *set) keyType() nftables.SetDatatype {
@@ -113,7 +113,7 @@ const (
 	block       measure = iota // dropped at the port
 	limit                      // dropped at the port beyond so many packets a second
 	connections                // new connections beyond so many a second dropped
-	stray                      // packets outside of connections dropped
+	stray                      // packets outside of connections dropped, or those beyond so many a second
 	measures
 )
 
@@ -254,7 +254,7 @@ func (l *layout) ofInbound() {
 // protocol only; the part of the traffic that a limit of connections means is
 // known by the packet that opens one, so its own port is not.
 func (l *layout) ofMeasure(m measure) {
-	sc, rate := &l.scopes[m], m == limit || m == connections
+	sc, rate := &l.scopes[m], m != block
 	one := func(name string, fields ...field) *set {
 		return l.add(set{hook: m.hook(), name: m.String() + "_" + name, fields: fields, size: manySmall, rate: rate})
 	}

@@ -99,7 +99,7 @@ func (t *Table) planFor(d *cordon.Device, a *cordon.Action, now, until time.Time
 	case a.Verb == cordon.VerbQuarantine:
 		t.quarantine(p, d)
 	case target.Stray:
-		p.strays(d, target.Proto)
+		p.strays(d, target.Proto, a.Rate.Packets) // 0 of a block
 	case a.Verb == cordon.VerbBlock:
 		p.scope(block, 0, d, target)
 		p.inbound(d, target)
@@ -143,8 +143,8 @@ func (t *Table) check(d *cordon.Device, a *cordon.Action) error {
 		if a.Rate == (cordon.Rate{}) {
 			return errors.New("a limit needs a rate")
 		}
-		if target.Stray {
-			return errors.New("stray packets can be blocked, not limited")
+		if target.Stray && a.Rate.Packets == 0 {
+			return errors.New("stray packets are of no connection whose beginnings could be limited")
 		}
 	default:
 		return fmt.Errorf("verb %q is not for the kernel", a.Verb)
@@ -316,9 +316,9 @@ func (p *plan) inbound(d *cordon.Device, target *cordon.Target) {
 	}
 }
 
-func (p *plan) strays(d *cordon.Device, proto uint8) {
+func (p *plan) strays(d *cordon.Device, proto uint8, rate uint32) {
 	for _, k := range knownBy(d) {
-		p.want(theLayout.strays[k.who], k.key, []byte{proto})
+		p.wantRate(theLayout.strays[k.who], rate, k.key, []byte{proto})
 	}
 }
 
