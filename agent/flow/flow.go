@@ -337,6 +337,17 @@ func (t *Table) Forget(d *cordon.Device) {
 	}
 }
 
+// Of shows every flow of a device that is remembered. See cordon.Flow for how long
+// they may be used.
+func (t *Table) Of(d *cordon.Device, show func(*cordon.Flow)) {
+	o := t.owner(d)
+	for _, l := range []*list{&o.answered, &o.unanswered} {
+		for i := l.head; i != 0; i = t.entries[i].links[l.which].next {
+			show(&t.entries[i].flow)
+		}
+	}
+}
+
 // Close closes every flow, at the end of a capture.
 func (t *Table) Close(now cordon.Time) {
 	t.now = now

@@ -36,6 +36,9 @@ var rules = map[cordon.Kind]rule{
 	cordon.DoSReflection:      {cordon.Act, 2}, // misused, not infected
 }
 
+// Level returns the level that a detection reaches by itself.
+func Level(d *cordon.Detection) cordon.Level { return alone(d) }
+
 // alone returns the level that a detection reaches by itself.
 func alone(d *cordon.Detection) cordon.Level {
 	if !d.Confirmed {
