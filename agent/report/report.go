@@ -79,10 +79,10 @@ type Reporter struct {
 	cfg       Config
 	seed      maphash.Seed
 	devices   map[string]*device
-	incidents map[string]*pending      // by incident ID
-	dirty     map[string]bool          // devices whose incident changed
-	urgent    map[string]bool          // of them, those to be told at once
-	actions   map[string]cordon.Action // told as begun
+	incidents map[string]*pending            // by incident ID
+	dirty     map[string]bool                // devices whose incident changed
+	urgent    map[string]bool                // of them, those to be told at once
+	actions   map[string]cordon.ActionReport // told as begun
 	failed    map[string]cordon.Time
 	Domains   *Domains
 
@@ -118,7 +118,7 @@ func New(cfg Config) (*Reporter, error) {
 		return nil, errors.New("report: Home and Send are required")
 	}
 	r := &Reporter{cfg: cfg, seed: maphash.MakeSeed(), devices: make(map[string]*device), incidents: make(map[string]*pending),
-		dirty: make(map[string]bool), urgent: make(map[string]bool), actions: make(map[string]cordon.Action),
+		dirty: make(map[string]bool), urgent: make(map[string]bool), actions: make(map[string]cordon.ActionReport),
 		failed: make(map[string]cordon.Time)}
 	r.Domains = newDomains(cfg.Send)
 	return r, nil
@@ -146,10 +146,11 @@ func (r *Reporter) Shadowed(d *cordon.Detection) {
 func (r *Reporter) Action(a *cordon.Action) {
 	urgent := a.Mode == cordon.ModeDo && a.Verb != cordon.VerbNotify
 	r.touch(a.Entity.Device, urgent)
-	r.actions[a.ID] = *a
+	told := cordon.ActionReport{Action: *a, By: r.cfg.Home.By(a.ID), Result: cordon.ResultDone}
+	r.actions[a.ID] = told
 	r.changed = true
 	delete(r.failed, a.ID)
-	r.cfg.Send(cordon.Report{Action: &cordon.ActionReport{Action: *a, By: r.cfg.Home.By(a.ID), Result: cordon.ResultDone}}, urgent)
+	r.cfg.Send(cordon.Report{Action: &told}, urgent)
 }
 
 // Failed tells that an action could not be begun, once an hour for each. Times of a
@@ -300,13 +301,16 @@ func (r *Reporter) tellActions() {
 		}
 		delete(r.actions, id)
 		r.changed = true
-		r.cfg.Send(cordon.Report{Action: &cordon.ActionReport{Action: a, By: r.cfg.Home.By(id), Result: cordon.ResultEnded}}, a.Verb != cordon.VerbNotify)
+		a.Result = cordon.ResultEnded
+		r.cfg.Send(cordon.Report{Action: &a}, a.Action.Verb != cordon.VerbNotify)
 	}
 }
 
 // Restored says that an action of before a restart is in force again: its end is
 // told.
-func (r *Reporter) Restored(a *cordon.Action) { r.actions[a.ID] = *a }
+func (r *Reporter) Restored(a *cordon.Action, by string) {
+	r.actions[a.ID] = cordon.ActionReport{Action: *a, By: by}
+}
 
 // tellDevices tells of devices that are new or changed.
 func (r *Reporter) tellDevices(now cordon.Time) {

@@ -38,7 +38,7 @@ func (h *home) Enforced() *cordon.Enforced {
 // desk is a Reporter under test.
 type desk struct {
 	*Reporter
-	home home
+	home   home
 	now    cordon.Time
 	told   []cordon.Report
 	urgent int
