@@ -82,6 +82,11 @@ func (c *Client) Release(ctx context.Context, r ReleaseRequest) (Outcome, error)
 	return ask[Outcome](ctx, c, "release", r)
 }
 
+// Ledger asks for what was sent to core.
+func (c *Client) Ledger(ctx context.Context, n int) ([]Sent, error) {
+	return ask[[]Sent](ctx, c, fmt.Sprintf("ledger?lines=%d", n), nil)
+}
+
 // Doctor asks what keeps the agent from its work.
 func (c *Client) Doctor(ctx context.Context) ([]Finding, error) {
 	return ask[[]Finding](ctx, c, "doctor", nil)

@@ -38,6 +38,8 @@ type Agent interface {
 	Quarantine(ctx context.Context, r QuarantineRequest) (Outcome, error)
 	// Release ends what is in force against a device, or one action or permission.
 	Release(ctx context.Context, r ReleaseRequest) (Outcome, error)
+	// Ledger returns the newest lines of what was sent to core, at most n, oldest first.
+	Ledger(ctx context.Context, n int) ([]Sent, error)
 	// Doctor says what keeps the agent from doing its work.
 	Doctor(ctx context.Context) ([]Finding, error)
 }
@@ -160,6 +162,9 @@ func FormatTarget(t cordon.Target) string {
 	}
 	return e.String()
 }
+
+// MaxLedger is the most lines of the ledger that an answer has.
+const MaxLedger = 5000
 
 // Bounds of what is asked, in bytes.
 const (

@@ -63,6 +63,10 @@ func (f *fake) Release(ctx context.Context, r control.ReleaseRequest) (control.O
 	return control.Outcome{}, f.take(ctx, r)
 }
 
+func (f *fake) Ledger(ctx context.Context, n int) ([]control.Sent, error) {
+	return []control.Sent{{Report: "1/2", Sort: "device", Text: "camera"}}, f.take(ctx, fmt.Sprint("ledger ", n))
+}
+
 func (f *fake) Doctor(ctx context.Context) ([]control.Finding, error) {
 	return []control.Finding{{Name: "x", State: control.FindingOK, Text: "y"}}, f.take(ctx, "doctor")
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"cordon"
@@ -118,6 +119,14 @@ func (s *Server) handler() http.Handler {
 	}))
 	mux.Handle("GET /v1/doctor", answer(s, func(ctx context.Context, _ *http.Request) ([]Finding, error) {
 		list, err := a.Doctor(ctx)
+		return notNil(list), err
+	}))
+	mux.Handle("GET /v1/ledger", answer(s, func(ctx context.Context, r *http.Request) ([]Sent, error) {
+		n, err := strconv.Atoi(r.URL.Query().Get("lines"))
+		if err != nil || n < 1 || n > MaxLedger {
+			return nil, &Error{Code: CodeRequest, Message: fmt.Sprintf("lines: want a number from 1 to %d", MaxLedger)}
+		}
+		list, err := a.Ledger(ctx, n)
 		return notNil(list), err
 	}))
 	mux.Handle("POST /v1/allow", answer(s, func(ctx context.Context, r *http.Request) (Outcome, error) {

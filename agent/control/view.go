@@ -32,9 +32,41 @@ type Status struct {
 	Guard Part `json:"guard"` // the DNS guard
 	Flash Part `json:"flash"` // what survives a restart
 
+	Core *Core `json:"core,omitempty"` // the line to the provider's core; left out: there is none
+
 	Blind    []Shortcoming     `json:"blind"` // what is not seen or cannot be isolated, by port
 	Memory   Memory            `json:"memory"`
 	Counters map[string]uint64 `json:"counters"`
+}
+
+// Core is how the line to the provider's core is.
+type Core struct {
+	State        string      `json:"state"` // "connected", "away", "enrolling", "failed"
+	Why          string      `json:"why,omitempty"`
+	Mend         string      `json:"mend,omitempty"`
+	URL          string      `json:"url"`
+	Router       string      `json:"router,omitempty"` // as core calls it, once it is enrolled
+	Since        cordon.Time `json:"since"`            // of State
+	Acknowledged cordon.Time `json:"acknowledged"`     // when core last took something, 0: not since the start
+	Renew        cordon.Time `json:"renew"`            // when the credential is renewed
+	Desired      uint64      `json:"desired"`          // version of what is desired of the site
+	Shared       uint64      `json:"shared"`           // number of what was told to all routers
+	Waiting      int         `json:"waiting"`          // reports that core has not acknowledged
+	OnFlash      int64       `json:"on_flash_bytes"`   // of them
+	Lost         uint64      `json:"lost"`             // reports that had to go
+	Sent         uint64      `json:"sent"`
+	Refused      uint64      `json:"refused"` // directives that were forged, old, or for another
+	Flash        string      `json:"flash,omitempty"`
+}
+
+// Sent is one line of the ledger: what was sent to core.
+type Sent struct {
+	Sent   cordon.Time `json:"sent"`
+	Report string      `json:"report"` // "boot/sequence"
+	Sort   string      `json:"sort"`   // "device", "detection", …
+	Device string      `json:"device,omitempty"`
+	Text   string      `json:"text"`
+	Bytes  int         `json:"bytes"`
 }
 
 // DeviceCount counts the home's devices by state.
