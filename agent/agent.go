@@ -72,6 +72,12 @@ type Sink interface {
 	Device(*cordon.Device)
 }
 
+// ShadowSink is a Sink that is also told of detections of which nothing follows,
+// because a shadow lies on them (Config.Shadowed).
+type ShadowSink interface {
+	Shadowed(*cordon.Detection)
+}
+
 // Config configures Run. Source and Sink are required.
 type Config struct {
 	Source Source
@@ -89,6 +95,13 @@ type Config struct {
 	// Allowed reports whether the customer has allowed what an action would stop;
 	// nil: nothing was.
 	Allowed func(*cordon.Device, *cordon.Action) bool
+	// Shadowed reports whether a rule may not act: its detection belongs to no incident
+	// and nothing follows from it; nil: all may.
+	Shadowed func(*cordon.Detection) bool
+	// Failed, if set, is told of an action that could not be put in force.
+	Failed func(*cordon.Action, error)
+	// Observe, if set, is told of facts after the detectors were.
+	Observe func(*cordon.Observation, cordon.Time)
 	// Told is what people said about the device of an ID: its name, if not empty, and
 	// its class, if not nil; nil: nobody said anything.
 	Told func(id string) (name string, class *cordon.Class)

@@ -40,17 +40,7 @@ func (d desk) Incidents(ctx context.Context, all bool) ([]control.Incident, erro
 // Why explains all about one device.
 func (d desk) Why(ctx context.Context, device string) (control.Explanation, error) {
 	return ask(ctx, d.live, func() (control.Explanation, error) {
-		v, err := control.Find(d.devices(), device)
-		if err != nil {
-			return control.Explanation{}, err
-		}
-		var of []control.Incident
-		for _, i := range d.incidents(true) {
-			if i.Device == v.ID {
-				of = append(of, i)
-			}
-		}
-		return control.Explain(v, of, d.permissions.of(v.ID, d.p.now, d.p.wall)), nil
+		return d.why(device)
 	})
 }
 
@@ -121,6 +111,7 @@ func (d desk) Quarantine(ctx context.Context, r control.QuarantineRequest) (cont
 			return out, fmt.Errorf("quarantine: %w", err)
 		}
 		d.by[a.ID] = r.By
+		d.ordered(&a)
 		d.asked()
 		out.Begun = []control.Action{d.shown(&a)}
 		return out, nil
@@ -171,71 +162,10 @@ func (d desk) end(ctx context.Context, a *cordon.Action, by string, out *control
 	}
 	out.Ended = append(out.Ended, d.shown(a))
 	d.log.Info("released", "id", a.ID, "verb", a.Verb, "by", by)
-	delete(d.by, a.ID)
+	d.released(a, by)
 	d.asked()
 	return nil
 }
 
 // Doctor says what keeps the agent from its work.
 func (d desk) Doctor(ctx context.Context) ([]control.Finding, error) { return d.examine(ctx), nil }
-
-// devices returns the views of all devices, also of those that were cut off before
-// a restart and have not been heard since.
-func (d desk) devices() []control.Device {
-	open := make(map[string]*cordon.Incident)
-	for _, i := range d.p.incident.Open() {
-		open[i.Device.ID] = i
-	}
-	actions := make(map[string][]control.Action)
-	var silent []*cordon.Device
-	for _, a := range d.p.enforcer.Active(d.p.now) {
-		id := a.Entity.Device
-		if actions[id] == nil && d.find(id) == nil {
-			silent = append(silent, stub(id))
-		}
-		actions[id] = append(actions[id], d.shown(&a))
-	}
-	var all []control.Device
-	for _, dev := range append(d.p.devices.All(), silent...) {
-		if dev.Gateway && len(dev.Addrs) == 0 {
-			continue // a port of the router
-		}
-		v := control.DeviceOf(d.p.wallDevice(dev), d.policyOf(dev), open[dev.ID], actions[dev.ID])
-		v.ByHand = d.byHand[dev.ID] != nil
-		all = append(all, v)
-	}
-	return all
-}
-
-// find returns the device of an ID, nil if the table has none.
-func (d desk) find(id string) *cordon.Device {
-	for _, dev := range d.p.devices.All() {
-		if dev.ID == id {
-			return dev
-		}
-	}
-	return nil
-}
-
-// shown returns the view of an action.
-func (d desk) shown(a *cordon.Action) control.Action {
-	told := *a
-	told.At, told.Expires = d.p.wall(a.At), d.p.wall(a.Expires)
-	return control.ActionOf(&told, d.by[a.ID])
-}
-
-// incidents returns the open incidents, newest first, and those that are over.
-func (d desk) incidents(all bool) []control.Incident {
-	var list []control.Incident
-	for _, i := range d.p.incident.Open() {
-		w := d.p.wallIncident(i)
-		list = append(list, control.IncidentOf(w, true, d.diary.of(w.Device.ID, w.Opened)))
-	}
-	slices.Reverse(list)
-	if all {
-		for _, i := range slices.Backward(d.diary.over) {
-			list = append(list, control.IncidentOf(i, false, d.diary.of(i.Device.ID, i.Opened)))
-		}
-	}
-	return list
-}

@@ -32,6 +32,11 @@ func (d *diary) Detection(det *cordon.Detection) {
 	d.log.Log(context.Background(), level, "detected", "kind", det.Kind, "level", det.Level.String(), "id", det.ID)
 }
 
+// Shadowed logs a detection of which nothing follows.
+func (d *diary) Shadowed(det *cordon.Detection) {
+	d.log.Info("detected under a shadow", "kind", det.Kind, "level", det.Level.String(), "id", det.ID)
+}
+
 // Action logs an action that is new. Which device it is, is said for debugging only.
 func (d *diary) Action(a *cordon.Action) {
 	d.log.Info("action", "verb", a.Verb, "mode", a.Mode, "id", a.ID, "incident", a.Incident, "until", a.Expires)

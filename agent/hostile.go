@@ -47,23 +47,59 @@ func (l *live) openIndicators() error {
 // hostile gives the kernel the addresses that nothing of the home may reach, so
 // that not even a first packet leaves. The kernel's list is for all devices: where
 // the policy of one says otherwise, the detectors stop each device by itself.
-func (l *live) hostile(ctx context.Context) {
-	if l.cfg.Indicators.File == "" || l.run.Safe() || !l.protectsAll() {
-		return
-	}
+func (l *live) hostile(ctx context.Context, in bool) {
 	list, err := l.hostileAddresses()
 	if err != nil {
 		l.log.Error("hostile addresses not read", "err", err)
 		return
 	}
-	l.test(ctx, "hostile addresses", func() error {
+	put := func() error {
 		refused, err := l.kernel.Indicators(ctx, list, nil)
 		l.log.Info("hostile addresses in the kernel", "count", len(list)-refused, "refused", refused)
 		return err
-	}, func() error {
+	}
+	take := func() error {
 		_, err := l.kernel.Indicators(ctx, nil, list)
 		return err
-	})
+	}
+	if !in {
+		put, take = take, put
+	}
+	l.test(ctx, "hostile addresses", put, take)
+}
+
+// followPolicy gives the kernel the hostile addresses while every device is to be
+// protected, and takes them out when that is over.
+func (l *live) followPolicy(ctx context.Context) error {
+	if l.cfg.Indicators.File == "" || l.run.Safe() {
+		return nil
+	}
+	in := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.reconsider:
+		}
+		want := false
+		if err := l.do(ctx, func() { want = l.protectsAll() && len(l.network.LAN) > 0 }); err != nil {
+			return nil
+		}
+		if want != in {
+			giveBack()
+			l.hostile(ctx, want)
+			giveBack()
+			in = want
+		}
+	}
+}
+
+// policyChanged says that how far the router may go has changed, or where.
+func (l *live) policyChanged() {
+	select {
+	case l.reconsider <- struct{}{}:
+	default:
+	}
 }
 
 // hostileAddresses reads from the file what the kernel is to block.
@@ -83,16 +119,6 @@ func (l *live) hostileAddresses() (list []nft.Hostile, err error) {
 		return nil
 	})
 	return list, err
-}
-
-// protectsAll reports whether every device is to be protected.
-func (l *live) protectsAll() bool {
-	for _, d := range l.byHand {
-		if d.Policy != "" && d.Policy != cordon.PolicyProtect {
-			return false
-		}
-	}
-	return l.cfg.Policy == cordon.PolicyProtect
 }
 
 // mayBlock reports whether an indicator may stop every device of the home by

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"cordon/agent/network"
 	"cordon/agent/selftest"
 	"cordon/agent/state"
+	"cordon/agent/uplink"
 )
 
 // eyes are a Source on the router's own ports.
@@ -42,19 +44,17 @@ type live struct {
 	router *network.Reader
 	seen   control.Part // which eyes look, and why
 
+	household
 	source     eyes
 	kernel     *nft.Table
 	guard      *dns.Guard // nil: switched off
 	indicators known.Indicators
 	hosts      *mend.Hosts
-	p          *pipeline
-	diary      *diary
 	tester     *selftest.Tester
 
-	network     cordon.Network
-	permissions permissions
-	byHand      map[string]*state.Device
-	by          map[string]string // action → who asked for it
+	network cordon.Network
+	line    *uplink.Uplink // to core; nil: none
+	lineErr error          // why there is none though there should be
 
 	calls   chan func()
 	stopped chan struct{}                  // closed when loop has returned
@@ -63,10 +63,14 @@ type live struct {
 	view    atomic.Pointer[view]           // for the guard and the page
 	around  atomic.Pointer[cordon.Network] // the network, for the guard and the self-test
 
-	changed, dirty bool   // to publish, to save
-	urgent         bool   // to save at once
-	cut            string // who was cut off when it was saved last
-	lost           error  // why what was remembered could not be read
+	reconsider     chan struct{}              // the policy may have changed
+	coreClock      atomic.Int64               // core's wall clock less our monotonic one; 0: unknown
+	coreAddrs      atomic.Pointer[netip.Addr] // where core was reached last
+	wasSet         bool                       // the clock was set, and what was reported is corrected
+	changed, dirty bool                       // to publish, to save
+	urgent         bool                       // to save at once
+	cut            string                     // who was cut off when it was saved last
+	lost           error                      // why what was remembered could not be read
 
 	routined, checked, savedAt cordon.Time // when it was last done
 	repaired                   uint64      // times that the kernel's tables were
@@ -93,7 +97,7 @@ func Live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 // newLive builds everything, and puts in force again what was. Nothing runs yet.
 func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live, err error) {
 	l = &live{cfg: cfg, log: log, ctx: ctx, begun: time.Now(), calls: make(chan func(), 64), stopped: make(chan struct{}), hung: make(chan struct{}),
-		by: make(map[string]string), byHand: make(map[string]*state.Device),
+		household: newHousehold(cfg.Policy), reconsider: make(chan struct{}, 1),
 		troubles: make(map[string]uint64), complained: make(map[string]cordon.Time)}
 	defer func() {
 		if err != nil {
@@ -120,6 +124,9 @@ func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live,
 	if err := l.openIndicators(); err != nil {
 		return l, err
 	}
+	if err := l.openLine(); err != nil {
+		return l, err
+	}
 	if err := l.build(ctx); err != nil {
 		return l, err
 	}
@@ -133,16 +140,26 @@ func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live,
 // build makes the pipeline.
 func (l *live) build(ctx context.Context) error {
 	l.diary = &diary{log: l.log}
-	p, err := newPipeline(ctx, Config{
+	cfg := Config{
 		Source: l.source, Sink: l.diary, Home: l.cfg.Network.Home, Policy: l.cfg.Policy, Indicators: l.indicators,
 		Enforcer: newHands(l.kernel), PolicyOf: l.policyOf, Told: l.told, Changed: l.touched, Trouble: l.check,
-		Allowed: func(d *cordon.Device, a *cordon.Action) bool { return l.permissions.allow(d, a, l.p.now) },
-	})
+		Allowed: l.allowed,
+	}
+	if l.line != nil {
+		if err := l.attach(l, l.line, &cfg); err != nil {
+			return err
+		}
+	}
+	p, err := newPipeline(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	l.p = p
+	if l.line != nil {
+		l.line.Attach(l.core)
+	}
 	p.now = cordon.Time(p.clock.Advance(l.epoch.at(monotonic())))
+	l.wasSet = l.trusted()
 	return nil
 }
 
@@ -165,6 +182,10 @@ func (l *live) serve(ctx context.Context) error {
 	g.Go(func() error { return l.servePage(ctx) })
 	g.Go(func() error { return l.runGuard(ctx) })
 	g.Go(func() error { return l.checkChanges(ctx) })
+	g.Go(func() error { return l.followPolicy(ctx) })
+	if l.line != nil {
+		g.Go(func() error { return l.line.Run(ctx) })
+	}
 	g.Go(func() error {
 		return l.router.Run(ctx, func(n cordon.Network) error { return l.networkChanged(ctx, n) })
 	})
@@ -198,22 +219,6 @@ func (l *live) close() {
 	if l.store != nil {
 		l.store.Close()
 	}
-}
-
-// policyOf says how far the router may go with a device.
-func (l *live) policyOf(d *cordon.Device) cordon.Policy {
-	if told := l.byHand[d.ID]; told != nil && told.Policy != "" {
-		return told.Policy
-	}
-	return l.cfg.Policy
-}
-
-// told is what people said about a device.
-func (l *live) told(id string) (name string, class *cordon.Class) {
-	if d := l.byHand[id]; d != nil {
-		return d.Name, d.Class
-	}
-	return "", nil
 }
 
 // examine is what the doctor finds.

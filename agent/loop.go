@@ -37,6 +37,9 @@ func (l *live) loop(ctx context.Context) error {
 		}
 		l.p.frame(&frame)
 		l.due(l.p.now)
+		if l.core != nil {
+			l.core.tick(l.p.now)
+		}
 		if l.changed {
 			l.changed = false
 			l.publish()
@@ -54,13 +57,16 @@ func (l *live) due(now cordon.Time) {
 }
 
 // do runs f on the pipeline's goroutine and waits for it.
-func (l *live) do(ctx context.Context, f func()) error {
+func (l *live) do(ctx context.Context, f func()) error { return handOver(ctx, l.calls, l.stopped, f) }
+
+// handOver has f called by who reads calls, and waits for it.
+func handOver(ctx context.Context, calls chan<- func(), stopped <-chan struct{}, f func()) error {
 	done := make(chan struct{})
 	select {
-	case l.calls <- func() { f(); close(done) }:
+	case calls <- func() { f(); close(done) }:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-l.stopped:
+	case <-stopped:
 		return errStopped
 	}
 	select {
@@ -68,7 +74,7 @@ func (l *live) do(ctx context.Context, f func()) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-l.stopped:
+	case <-stopped:
 		return errStopped
 	}
 }

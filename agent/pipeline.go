@@ -187,6 +187,9 @@ func (p *pipeline) fact(o *cordon.Observation) {
 	for _, d := range p.byFact {
 		d.Observe(o, p.now)
 	}
+	if p.cfg.Observe != nil {
+		p.cfg.Observe(o, p.now)
+	}
 }
 
 // said takes what dialogue read from a flow.
@@ -263,11 +266,18 @@ func (p *pipeline) count(c *packet.FlowCount) { p.flows.Count(c, p.now) }
 func (p *pipeline) detected(d cordon.Detection) {
 	p.serial++
 	d.ID = incident.ID("det", d.Device.ID, string(d.Kind), d.At.String(), fmt.Sprint(p.serial))
-	dec := p.incident.Add(&d)
-	d.Level = dec.Level
 	if d.Target.Peer.IsValid() {
 		d.PeerName = p.names.Name(d.Device, d.Target.Peer, p.now)
 	}
+	if p.cfg.Shadowed != nil && p.cfg.Shadowed(&d) {
+		d.Level = incident.Level(&d)
+		if s, ok := p.cfg.Sink.(ShadowSink); ok {
+			s.Shadowed(p.wallDetection(d))
+		}
+		return
+	}
+	dec := p.incident.Add(&d)
+	d.Level = dec.Level
 	if p.wall(d.At) >= p.cfg.Since {
 		p.summary.Detections[d.Kind]++
 		p.cfg.Sink.Detection(p.wallDetection(d))
@@ -291,14 +301,17 @@ func (p *pipeline) act(d *cordon.Device, a *cordon.Action) {
 	case err != nil:
 		p.summary.Failed++
 		p.trouble("put in force", err)
+		if p.cfg.Failed != nil {
+			told := p.wallAction(*a)
+			p.cfg.Failed(&told, err)
+		}
 		return
 	case !fresh:
 		return
 	}
 	p.changed()
 	p.incident.Acted(d, a)
-	told := *a
-	told.At, told.Expires = p.wall(a.At), p.wall(a.Expires)
+	told := p.wallAction(*a)
 	if told.At >= p.cfg.Since {
 		p.summary.Actions[a.Verb]++
 		p.cfg.Sink.Action(&told)
@@ -354,6 +367,11 @@ func (p *pipeline) close() {
 
 // wall converts the pipeline's time to wall time.
 func (p *pipeline) wall(t cordon.Time) cordon.Time { return cordon.Time(p.clock.Wall(int64(t))) }
+
+func (p *pipeline) wallAction(a cordon.Action) cordon.Action {
+	a.At, a.Expires = p.wall(a.At), p.wall(a.Expires)
+	return a
+}
 
 func (p *pipeline) wallDetection(d cordon.Detection) *cordon.Detection {
 	d.At, d.Since = p.wall(d.At), p.wall(d.Since)

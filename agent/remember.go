@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"cordon"
-	"cordon/agent/config"
 	"cordon/agent/control"
+	"cordon/agent/desired"
 	"cordon/agent/incident"
 	"cordon/agent/state"
 )
@@ -32,8 +32,8 @@ func (l *live) remember() (saved state.State, err error) {
 	for i := range saved.Devices {
 		l.byHand[saved.Devices[i].ID] = &saved.Devices[i]
 	}
-	for _, d := range l.cfg.Devices { // the configuration has the last word
-		l.byHand[d.MAC.String()] = &state.Device{ID: d.MAC.String(), Name: d.Name, Class: d.Class, Policy: d.Policy}
+	for i := range l.cfg.Devices {
+		l.pin(&l.cfg.Devices[i])
 	}
 	return saved, nil
 }
@@ -72,19 +72,32 @@ func (l *live) restore(ctx context.Context, saved state.State) {
 		if a.By != "" {
 			l.by[a.ID] = a.By
 		}
+		if a.Order {
+			l.orders[a.ID] = true
+		}
+		if l.core != nil {
+			told := l.p.wallAction(again)
+			l.core.reporter.Restored(&told, a.By)
+		}
+	}
+	for _, h := range saved.Held {
+		if left := saved.Remaining(h.Expires, h.Left, wall, trusted); left > 0 {
+			l.held = append(l.held, desired.Held{Release: h.Release, ID: h.ID, Verb: h.Verb, Entity: h.Entity, By: h.By,
+				Expires: l.p.wall(now).Add(left)})
+		}
 	}
 	l.publish()
 }
 
 // state is what should survive now.
 func (l *live) state() state.State {
-	s := state.State{Trusted: l.epoch.trusted(time.Now().UnixNano())}
+	s := state.State{Trusted: l.trusted()}
 	now := l.p.now
 	s.Wall = l.p.wall(now)
 	for _, a := range l.p.enforcer.Active(now) {
 		left := a.Expires.Sub(now)
 		a.At, a.Expires = l.p.wall(a.At), l.p.wall(a.Expires)
-		s.Actions = append(s.Actions, state.Action{Action: a, By: l.by[a.ID], Left: left, Addrs: l.addrsOf(a.Entity.Device)})
+		s.Actions = append(s.Actions, state.Action{Action: a, By: l.by[a.ID], Order: l.orders[a.ID], Left: left, Addrs: l.addrsOf(a.Entity.Device)})
 	}
 	for _, p := range l.permissions {
 		if p.Expires != 0 && !p.over(now) {
@@ -92,10 +105,13 @@ func (l *live) state() state.State {
 				At: l.p.wall(p.At), Expires: l.p.wall(p.Expires), Left: p.Expires.Sub(now)})
 		}
 	}
-	for _, d := range l.byHand {
-		if !slices.ContainsFunc(l.cfg.Devices, func(c config.Device) bool { return c.MAC.String() == d.ID }) {
-			s.Devices = append(s.Devices, *d)
+	for _, h := range l.held {
+		if left := h.Expires.Sub(s.Wall); left > 0 {
+			s.Held = append(s.Held, state.Held{ID: h.ID, Verb: h.Verb, Entity: h.Entity, Release: h.Release, By: h.By, Expires: h.Expires, Left: left})
 		}
+	}
+	for _, d := range l.byHand {
+		s.Devices = append(s.Devices, *d)
 	}
 	return s
 }

@@ -56,14 +56,19 @@ func (l *live) refresh() {
 
 // correct follows the wall clock when it is set.
 func (l *live) correct() {
-	wall := time.Now().UnixNano()
-	by, changed := l.epoch.correction(wall, monotonic(), l.p.clock.Correction())
-	if !changed {
-		return
+	before := l.p.clock.Correction()
+	by, changed := l.epoch.correction(l.wallClock(), monotonic(), before)
+	if changed {
+		l.p.clock.Correct(by)
+		l.log.Info("clock set", "by", time.Duration(by).Round(time.Second))
+		l.dirty = true
 	}
-	l.p.clock.Correct(by)
-	l.log.Info("clock set", "by", time.Duration(by).Round(time.Second))
-	l.dirty = true
+	if !l.wasSet && l.trusted() {
+		l.wasSet = true
+		if l.line != nil {
+			l.line.Corrected(time.Duration(by - before))
+		}
+	}
 }
 
 // check logs an error, once for each sort of trouble and minute, and counts it.

@@ -11,42 +11,47 @@ import (
 )
 
 // status says how the agent is.
-func (d desk) status() control.Status {
-	now := d.p.now
+func (l *live) status() control.Status {
 	s := control.Status{
-		Version: version(), Mode: "normal", Policy: d.cfg.Policy, Started: cordon.TimeOf(d.begun),
-		Uptime: time.Since(d.begun).Round(time.Second), ClockTrusted: d.epoch.trusted(time.Now().UnixNano()),
-		InForce: make(map[cordon.Verb]int), Eyes: d.seen, Guard: d.guardPart(), Hands: d.hands(), Flash: d.flash(),
-		Blind: []control.Shortcoming{}, Memory: memory(d.cfg.Limits.Memory), Counters: d.counters(),
+		Version: version(), Mode: "normal", Policy: l.sitePolicy(), Started: cordon.TimeOf(l.begun),
+		Uptime: time.Since(l.begun).Round(time.Second), ClockTrusted: l.trusted(),
+		InForce: make(map[cordon.Verb]int), Eyes: l.seen, Guard: l.guardPart(), Hands: l.hands(), Flash: l.flash(),
+		Blind: []control.Shortcoming{}, Memory: memory(l.cfg.Limits.Memory), Counters: l.counters(),
 	}
-	if d.run.Safe() {
-		s.Mode, s.Why = "safe", fmt.Sprintf("it ended badly %d times in a row: nothing is judged, what is in force stays until its end", d.run.Crashes)
+	if l.run.Safe() {
+		s.Mode, s.Why = "safe", fmt.Sprintf("it ended badly %d times in a row: nothing is judged, what is in force stays until its end", l.run.Crashes)
 	}
-	for _, i := range d.p.incident.Open() {
-		if i.Level >= cordon.Notify {
-			s.Incidents++
-		}
-	}
-	for _, a := range d.p.enforcer.Active(now) {
-		if a.Mode == cordon.ModeDo && a.Verb != cordon.VerbNotify {
-			s.InForce[a.Verb]++
-		}
-	}
-	for _, p := range d.permissions {
-		if !p.over(now) {
-			s.Allowed++
-		}
-	}
-	for _, v := range d.devices() {
-		if !v.Router {
-			count(&s.Devices, v.State)
-		}
-	}
-	for _, p := range d.network.LAN {
+	l.tally(&s)
+	s.Core = l.coreView()
+	for _, p := range l.network.LAN {
 		s.Blind = append(s.Blind, lacks(p.Name, "blind", p.Blind)...)
 		s.Blind = append(s.Blind, lacks(p.Name, "cannot isolate", p.CannotIsolate)...)
 	}
 	return s
+}
+
+// tally counts what is known and in force.
+func (h *household) tally(s *control.Status) {
+	for _, i := range h.p.incident.Open() {
+		if i.Level >= cordon.Notify {
+			s.Incidents++
+		}
+	}
+	for _, a := range h.p.enforcer.Active(h.p.now) {
+		if a.Mode == cordon.ModeDo && a.Verb != cordon.VerbNotify {
+			s.InForce[a.Verb]++
+		}
+	}
+	for _, p := range h.permissions {
+		if !p.over(h.p.now) {
+			s.Allowed++
+		}
+	}
+	for _, v := range h.devices() {
+		if !v.Router {
+			count(&s.Devices, v.State)
+		}
+	}
 }
 
 func count(c *control.DeviceCount, s control.State) {

@@ -50,6 +50,9 @@ func (l *live) untouched() (list []netip.Addr) {
 // that nothing is open for a moment, watched by the self-test; then the stages.
 func (l *live) networkChanged(ctx context.Context, n cordon.Network) error {
 	n.Home = slices.Concat(n.Home, l.cfg.Network.Home)
+	if a := l.coreAddrs.Load(); a != nil {
+		n.Spared = append(slices.Clone(n.Spared), *a)
+	}
 	l.around.Store(&n)
 	l.test(ctx, "the network", func() error { return l.kernel.SetNetwork(ctx, n) }, func() error { return l.kernel.Reset(ctx) })
 	first := false
@@ -58,9 +61,7 @@ func (l *live) networkChanged(ctx context.Context, n cordon.Network) error {
 		l.setNetwork(n)
 	})
 	if err == nil && first && len(n.LAN) > 0 {
-		giveBack()
-		l.hostile(ctx)
-		giveBack()
+		l.policyChanged()
 	}
 	return err
 }

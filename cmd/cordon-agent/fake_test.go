@@ -71,10 +71,12 @@ func (fakeAgent) Status(context.Context) (control.Status, error) {
 	return control.Status{Version: "1.2.3", Mode: "safe", Why: "It ended badly 3 times in a row.", Policy: cordon.PolicyProtect,
 		Started: noon, Uptime: 3 * 24 * time.Hour, Devices: control.DeviceCount{Known: 3, Quarantined: 1, Blocked: 1},
 		Incidents: 1, InForce: map[cordon.Verb]int{cordon.VerbBlock: 2, cordon.VerbQuarantine: 1}, Allowed: 1,
-		Eyes:   control.Part{Name: "afpacket", State: control.PartDegraded, Why: "the kernel has no eBPF"},
-		Hands:  control.Part{Name: "nft", State: control.PartOK},
-		Guard:  control.Part{State: control.PartOff, Why: "dns.guard is false"},
-		Flash:  control.Part{State: control.PartOK},
+		Eyes:  control.Part{Name: "afpacket", State: control.PartDegraded, Why: "the kernel has no eBPF"},
+		Hands: control.Part{Name: "nft", State: control.PartOK},
+		Guard: control.Part{State: control.PartOff, Why: "dns.guard is false"},
+		Flash: control.Part{State: control.PartOK},
+		Core: &control.Core{State: "away", Why: "core does not answer", Mend: "check whether this router reaches the internet", URL: "https://core.example",
+			Router: "01jdq", Since: noon, Waiting: 12, OnFlash: 4096, Lost: 2, Desired: 5},
 		Blind:  []control.Shortcoming{{Port: "lan3", Lack: "blind", Name: "hardware-offload", Text: "The switch forwards by itself.", Mend: "Switch offload off."}},
 		Memory: control.Memory{Resident: 21_300_000, Heap: 6_100_000, Limit: 25_000_000}, Counters: map[string]uint64{"frames": 12}}, nil
 }
@@ -134,6 +136,12 @@ func (fakeAgent) Release(_ context.Context, r control.ReleaseRequest) (o control
 	}
 	_, err = control.Find(fakeDevices(), r.What)
 	return o, err
+}
+
+func (fakeAgent) Ledger(_ context.Context, n int) ([]control.Sent, error) {
+	all := []control.Sent{{Sent: noon, Report: "7/1", Sort: "device", Device: camera.ID, Text: "camera\x1b[2J, iot, 1 addresses", Bytes: 80},
+		{Sent: noon.Add(time.Second), Report: "7/2", Sort: "detection", Device: camera.ID, Text: "scan.mirai at act: telnet (23, 2323)", Bytes: 310}}
+	return all[max(0, len(all)-n):], nil
 }
 
 func (fakeAgent) Doctor(context.Context) ([]control.Finding, error) {

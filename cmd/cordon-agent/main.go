@@ -48,6 +48,7 @@ func commands() []cli.Command {
 		allowCommand(os.Stdout),
 		quarantineCommand(os.Stdout),
 		releaseCommand(os.Stdout),
+		ledgerCommand(os.Stdout),
 		doctorCommand(os.Stdout),
 		configCommand(os.Stdout),
 		replayCommand(os.Stdout, os.Stderr),

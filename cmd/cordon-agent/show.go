@@ -82,6 +82,7 @@ func showStatus(s *screen, st *control.Status) {
 		}
 		s.printf("  %-10s %s\n", p.name, line)
 	}
+	showCore(s, st.Core)
 	s.printf("  %-10s %.1f MB of %.0f MB, %.1f MB of it objects\n", "memory", float64(st.Memory.Resident)/1e6,
 		float64(st.Memory.Limit)/1e6, float64(st.Memory.Heap)/1e6)
 	if !st.ClockTrusted {

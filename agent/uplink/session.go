@@ -1,0 +1,285 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"cordon"
+)
+
+// How reports are sent.
+const (
+	// gatherFor is how long a report that is not urgent waits for others.
+	gatherFor = time.Second
+	// A batch has at most batchReports reports of batchBytes bytes, and at most window
+	// batches are on their way.
+	batchReports = 200
+	batchBytes   = 64 << 10
+	window       = 4
+	// ackWithin is how long core has to acknowledge a batch. Then it is sent again, and
+	// core has twice as long, up to ackMost: it may have too much to do.
+	ackWithin = 30 * time.Second
+	ackMost   = 5 * time.Minute
+
+	// dialWithin leaves core time for the handshakes of a city that comes back.
+	dialWithin = 45 * time.Second
+	pingEvery  = 30 * time.Second
+	// bufferBytes is of the connection's buffers; the library's own are for servers.
+	bufferBytes = 4 << 10
+	inbox       = 32 // messages
+)
+
+// errRenewed ends a session because there is a new credential to log in with.
+var errRenewed = errors.New("the credential was renewed")
+
+// errLost ends a session that core did not want or keep.
+var errLost = errors.New("the connection was closed")
+
+// flight is a batch on its way.
+type flight struct {
+	items []*item
+	sent  time.Time
+}
+
+// session is one connection that stands.
+type session struct {
+	*Uplink
+	conn    *nats.Conn
+	in      chan *nats.Msg
+	closed  chan struct{}
+	batch   uint64
+	flights map[uint64]*flight
+	within  time.Duration // see ackWithin
+	renewAt time.Time     // by our clock: when to ask for a new credential
+}
+
+// session connects and sends what waits, until the connection breaks or has to be made
+// anew. stood says that it was there.
+func (l *Uplink) session(ctx context.Context) (stood bool, err error) {
+	s := &session{Uplink: l, in: make(chan *nats.Msg, inbox), closed: make(chan struct{}), flights: make(map[uint64]*flight), within: ackWithin}
+	if err := s.connect(); err != nil {
+		return false, err
+	}
+	defer s.conn.Close()
+	defer func() {
+		for _, f := range s.flights {
+			l.queue.giveUp(f.items)
+		}
+	}()
+	if err := s.hello(); err != nil {
+		return false, err
+	}
+	l.note(func(st *Status) { st.State, st.Why, st.Mend = StateConnected, "", "" })
+	l.log.Info("connected to core", "router", l.id.Router, "server", s.conn.ConnectedUrlRedacted())
+	if l.cfg.Reached != nil {
+		if a, err := netip.ParseAddrPort(s.conn.ConnectedAddr()); err == nil {
+			l.cfg.Reached(a.Addr().Unmap())
+		}
+	}
+	return true, s.serve(ctx)
+}
+
+// connect makes the connection and listens to what is for this router.
+func (s *session) connect() (err error) {
+	pair, err := s.id.pair()
+	if err != nil {
+		return err
+	}
+	s.conn, err = nats.Connect(strings.Join(s.id.Servers, ","),
+		nats.Name("cordon-agent "+s.cfg.Agent),
+		nats.UserJWT(func() (string, error) { return s.id.Credential, nil }, pair.Sign),
+		nats.Secure(s.tls()),
+		nats.Timeout(dialWithin),
+		nats.NoReconnect(), // the waits are ours
+		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2),
+		nats.WriteBufferSize(bufferBytes), nats.ReconnectBufSize(-1),
+		nats.IgnoreDiscoveredServers(),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { s.log.Warn("bus", "err", err) }),
+		nats.ClosedHandler(func(*nats.Conn) { close(s.closed) }))
+	if err != nil {
+		return err
+	}
+	for _, subject := range []string{"to." + s.id.Router + ".>", "to.all.>"} {
+		if _, err := s.conn.ChanSubscribe(subject, s.in); err != nil {
+			s.conn.Close()
+			return err
+		}
+	}
+	return nil
+}
+
+// publish sends a message to core.
+func (s *session) publish(what string, data []byte) error {
+	return s.conn.Publish("from."+s.id.Router+"."+what, data)
+}
+
+// serve sends and hears until the connection is over.
+func (s *session) serve(ctx context.Context) error {
+	gather := time.NewTimer(0) // what waits is due now
+	defer gather.Stop()
+	gathering := true
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	s.schedule()
+	for {
+		now := false
+		select {
+		case <-ctx.Done():
+			s.farewell()
+			return ctx.Err()
+		case <-s.closed:
+			if err := s.conn.LastError(); err != nil {
+				return err
+			}
+			return errLost
+		case m := <-s.in:
+			if err := s.hear(ctx, m); err != nil {
+				return err
+			}
+		case <-s.wake:
+		case <-s.hurry:
+		case <-gather.C:
+			now, gathering = true, false
+		case <-tick.C:
+			if err := s.overdue(); err != nil {
+				return err
+			}
+		}
+		if err := s.send(now); err != nil {
+			return err
+		}
+		if waits, _ := s.queue.pending(); waits && !gathering && len(s.flights) < window {
+			gather.Reset(gatherFor)
+			gathering = true
+		}
+	}
+}
+
+// send sends what is due, in batches, as far as the window is open.
+func (s *session) send(now bool) error {
+	for len(s.flights) < window {
+		items := s.queue.next(batchReports, batchBytes, now)
+		if len(items) == 0 {
+			return nil
+		}
+		reports, sizes := s.unpack(items)
+		s.batch++
+		data, err := encode(s.batch, reports)
+		if err != nil {
+			s.log.Error("batch not written", "err", err)
+			s.queue.acknowledge(items) // it never can be
+			continue
+		}
+		s.flights[s.batch] = &flight{items, time.Now()}
+		if err := s.publish("report", data); err != nil {
+			return err
+		}
+		for i, it := range items {
+			if !it.told && i < len(reports) {
+				it.told = true
+				s.ledger.add(s.line(&reports[i], sizes[i]))
+			}
+		}
+	}
+	return nil
+}
+
+// unpack returns the reports of items, with their IDs and times as they are known now.
+func (s *session) unpack(items []*item) (reports []cordon.Report, sizes []int) {
+	for _, it := range items {
+		r, err := unpack(it.body)
+		if err != nil {
+			s.log.Error("report not read", "err", err)
+			continue
+		}
+		r.ID = cordon.ReportID{Router: s.id.Router, Boot: s.id.Base + it.start, Seq: it.seq}
+		if by := s.shift.Load(); by != nil && r.Doubt != 0 && it.start == s.cfg.Start {
+			shift(&r, *by)
+			r.Doubt = 0
+		}
+		reports, sizes = append(reports, r), append(sizes, len(it.body))
+	}
+	return reports, sizes
+}
+
+// acknowledged takes core's word that a batch survives.
+func (s *session) acknowledged(batch uint64) {
+	f := s.flights[batch]
+	if f == nil {
+		return
+	}
+	delete(s.flights, batch)
+	s.within = ackWithin
+	s.queue.acknowledge(f.items)
+	now, _ := s.now()
+	s.note(func(st *Status) { st.Acked = cordon.TimeOf(now); st.Sent += uint64(len(f.items)) })
+}
+
+// overdue sends again what was not acknowledged in time, and asks for a new credential
+// when it is time.
+func (s *session) overdue() error {
+	late := false
+	for n, f := range s.flights {
+		if time.Since(f.sent) >= s.within {
+			delete(s.flights, n)
+			s.queue.giveUp(f.items)
+			late = true
+		}
+	}
+	if late {
+		s.within = min(2*s.within, ackMost)
+		s.log.Warn("core did not acknowledge in time", "sent_again_within", s.within)
+	}
+	return s.renew()
+}
+
+// farewell waits a moment for the acknowledgements that are on their way, so that they
+// need not be written to flash.
+func (s *session) farewell() {
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	if s.send(true) != nil {
+		return
+	}
+	for len(s.flights) > 0 {
+		select {
+		case m := <-s.in:
+			if what := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]; what == "ack" {
+				if batch, err := decodeAck(m.Data); err == nil {
+					s.acknowledged(batch)
+				}
+			}
+		case <-s.closed:
+			return
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// hear takes a message from core.
+func (s *session) hear(ctx context.Context, m *nats.Msg) error {
+	switch what := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]; what {
+	case "ack":
+		batch, err := decodeAck(m.Data)
+		if err != nil {
+			s.log.Warn("acknowledgement not read", "err", err)
+			return nil
+		}
+		s.acknowledged(batch)
+	case "directive":
+		s.directive(ctx, m.Data)
+	case "ask":
+		s.ask(ctx, m.Data)
+	case "credential":
+		return s.credential(m.Data)
+	default:
+		s.log.Debug("message of an unknown sort", "what", what)
+	}
+	return nil
+}
