@@ -26,7 +26,8 @@ var arrows = []struct {
 	imports  []string
 }{
 	{[]string{"cordon", "cordon/agent/packet", "cordon/internal/...", "cordon/portal"}, nil},
-	{[]string{"cordon/wire"}, []string{"cordon"}},
+	{[]string{"cordon/wire"}, []string{"cordon", "own"}},
+	{[]string{"cordon/wire/internal/..."}, nil},
 	{[]string{"cordon/agent"}, []string{"cordon", "cordon/wire", "cordon/internal/...", "own"}},
 	{[]string{"cordon/core"}, []string{"cordon", "cordon/wire", "cordon/portal", "cordon/internal/...", "own"}},
 	{[]string{"cordon/agent/uplink", "cordon/core/gateway", "cordon/core/push/agents"},
