@@ -56,9 +56,9 @@ const (
 )
 
 // Consume calls handle with the messages of subject, one call at a time, until ctx is
-// done. Instances that give the same name share the work. When handle returns nil, the
-// messages are gone; else they come again later, to any instance. A message may come
-// twice.
+// done. Instances share the work; all of them give the same name, since a message is
+// gone when one has handled it, with nil. Else it comes again later, to any instance. A
+// message may come twice.
 func (b *Bus) Consume(ctx context.Context, name, subject string, handle func(ctx context.Context, messages [][]byte) error) error {
 	stream, err := durable(subject)
 	if err != nil {
@@ -149,16 +149,23 @@ func (b *Bus) handle(ctx context.Context, batch []jetstream.Msg, handle func(con
 			}
 			continue
 		}
-		wait := firstRetry
+		tries := 1
 		if about, err := m.Metadata(); err == nil {
-			for n := uint64(1); n < about.NumDelivered && wait < lastRetry; n++ {
-				wait *= 2
-			}
+			tries = int(about.NumDelivered)
 		}
-		if err := m.NakWithDelay(min(wait, lastRetry)); err != nil {
+		if err := m.NakWithDelay(retryAfter(tries)); err != nil {
 			b.cfg.Log.DebugContext(ctx, "message not returned", "err", err)
 		}
 	}
+}
+
+// retryAfter is how long a message waits after its handler failed that many times.
+func retryAfter(tries int) time.Duration {
+	wait := firstRetry
+	for ; tries > 1 && wait < lastRetry; tries-- {
+		wait *= 2
+	}
+	return min(wait, lastRetry)
 }
 
 // Announce says something to all instances of core that listen now.

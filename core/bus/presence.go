@@ -139,8 +139,9 @@ func (c *connected) present(ctx context.Context, now time.Time, handle func(rout
 
 // Connected reports whether a router is connected now. Until known is true, it is not
 // known of any router that it is not.
-func (b *Bus) Connected(router string) (online, known bool) {
-	c := &b.connected
+func (b *Bus) Connected(router string) (online, known bool) { return b.connected.has(router) }
+
+func (c *connected) has(router string) (online, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.count[router] > 0, c.known
