@@ -170,11 +170,11 @@ func Parse(r io.Reader) (Config, error) {
 		return Config{}, err
 	}
 	c := d.config()
-	return c, c.check()
+	return c, c.Check()
 }
 
-// check refuses what no single value shows to be wrong.
-func (c *Config) check() error {
+// Check refuses what no single value shows to be wrong.
+func (c *Config) Check() error {
 	if (c.API.TLSCert == "") != (c.API.TLSKey == "") {
 		return errors.New("api.tls_cert and api.tls_key belong together: name both, or none")
 	}

@@ -1,0 +1,238 @@
+// Package keys keeps the provider's identity to its routers: the CA that they pin, the
+// certificate of the servers that they connect to, and the key that signs directives.
+// All of it lives in files of one directory that nobody else may read.
+package keys
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// The files.
+const (
+	caCert       = "ca.pem"
+	caKey        = "ca-key.pem"
+	directiveKey = "directive-key.pem"
+)
+
+// How long certificates hold. Routers pin the CA and live ten years or more; a
+// server's certificate costs nothing to renew.
+const (
+	caLife     = 30 * 365 * 24 * time.Hour
+	serverLife = 90 * 24 * time.Hour
+	renewAt    = serverLife / 3 // of what is left
+	// before is how far back a certificate begins: clocks differ. A router whose clock
+	// stands in 1970 helps itself (agent/uplink).
+	before = 24 * time.Hour
+)
+
+// Keys is the identity. Its methods are safe for concurrent use.
+type Keys struct {
+	// CA is the certificate that routers pin, as PEM.
+	CA []byte
+	// Directive signs what routers are told.
+	Directive ed25519.PrivateKey
+
+	now    func() time.Time
+	hosts  []string
+	parent *x509.Certificate
+	signer crypto.Signer
+
+	mu     sync.Mutex
+	server *tls.Certificate // guarded by mu
+}
+
+// Open reads the identity from dir, or makes it there. hosts are the names and
+// addresses under which routers reach the servers, besides localhost. now may be nil:
+// time.Now.
+func Open(dir string, hosts []string, now func() time.Time) (*Keys, error) {
+	if now == nil {
+		now = time.Now
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	k := &Keys{now: now, hosts: slices.Compact(append([]string{"localhost", "127.0.0.1", "::1"}, hosts...))}
+	var err error
+	if k.signer, err = private(filepath.Join(dir, caKey), func() (crypto.Signer, error) {
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}); err != nil {
+		return nil, err
+	}
+	if err := k.openCA(filepath.Join(dir, caCert)); err != nil {
+		return nil, err
+	}
+	signer, err := private(filepath.Join(dir, directiveKey), func() (crypto.Signer, error) {
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var ok bool
+	if k.Directive, ok = signer.(ed25519.PrivateKey); !ok {
+		return nil, fmt.Errorf("keys: %s holds a %T, want an Ed25519 key", directiveKey, signer)
+	}
+	return k, nil
+}
+
+// openCA reads the CA's certificate, or makes it.
+func (k *Keys) openCA(path string) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		now := k.now()
+		der, err := k.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "Cordon routers"}, NotBefore: now.Add(-before),
+			NotAfter: now.Add(caLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+			KeyUsage: x509.KeyUsageCertSign}, nil, k.signer.Public())
+		if err != nil {
+			return err
+		}
+		text = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+		if err := write(path, text, 0o644); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return fmt.Errorf("keys: %s holds no certificate: restore it from the backup", path)
+	}
+	if k.parent, err = x509.ParseCertificate(block.Bytes); err != nil {
+		return fmt.Errorf("keys: %s: %w", path, err)
+	}
+	if public, ok := k.signer.Public().(*ecdsa.PublicKey); !ok || !public.Equal(k.parent.PublicKey) {
+		return fmt.Errorf("keys: %s and %s do not belong together: restore both from one backup", caCert, caKey)
+	}
+	k.CA = text
+	return nil
+}
+
+// sign makes a certificate, of the CA itself if parent is nil.
+func (k *Keys) sign(c, parent *x509.Certificate, public crypto.PublicKey) ([]byte, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	c.SerialNumber = serial
+	if parent == nil {
+		parent = c
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, public, k.signer)
+	if err != nil {
+		return nil, fmt.Errorf("keys: certificate: %w", err)
+	}
+	return der, nil
+}
+
+// TLS is how the servers that routers connect to are recognised. The certificate is
+// made anew in time.
+func (k *Keys) TLS() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return k.certificate() }}
+}
+
+// certificate returns the servers' certificate, a new one if the last is old.
+func (k *Keys) certificate() (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.now()
+	if k.server != nil && k.server.Leaf.NotAfter.Sub(now) > renewAt && now.After(k.server.Leaf.NotBefore) {
+		return k.server, nil
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	c := &x509.Certificate{Subject: pkix.Name{CommonName: "Cordon core"}, NotBefore: now.Add(-before), NotAfter: now.Add(serverLife),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	for _, h := range k.hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, h)
+		}
+	}
+	der, err := k.sign(c, k.parent, key.Public())
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	k.server = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	return k.server, nil
+}
+
+// private reads a private key from a file, or makes it there.
+func private(path string, create func() (crypto.Signer, error)) (crypto.Signer, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err := create()
+		if err != nil {
+			return nil, fmt.Errorf("keys: %w", err)
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			return nil, fmt.Errorf("keys: %w", err)
+		}
+		return key, write(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("keys: %s holds no key: restore it from the backup", path)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %s: %w", path, err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("keys: %s holds a %T, which cannot sign", path, key)
+	}
+	return signer, nil
+}
+
+// write makes a file that is there whole or not at all, also after a power cut.
+func write(path string, text []byte, mode os.FileMode) (err error) {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	defer dir.Close()
+	if err := dir.Sync(); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	return nil
+}
