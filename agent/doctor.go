@@ -9,6 +9,7 @@ import (
 	"cordon/agent/control"
 	"cordon/agent/doctor"
 	"cordon/agent/network"
+	"cordon/agent/uplink"
 )
 
 // Doctor looks at everything that the agent needs on this router. It works whether
@@ -29,5 +30,26 @@ func Doctor(ctx context.Context, cfg config.Config) []control.Finding {
 	for _, f := range doctor.Run(ctx, c) {
 		list = append(list, control.Finding(f))
 	}
+	if cfg.Core.URL != "" {
+		list = append(list, examineCore(ctx, cfg.Core))
+	}
 	return list
+}
+
+// examineCore looks at the way to core.
+func examineCore(ctx context.Context, cfg config.Core) control.Finding {
+	f := control.Finding{Name: "core", State: control.FindingOK}
+	line, err := lineConfig(cfg)
+	if err != nil {
+		f.State, f.Text = control.FindingFail, err.Error()
+		f.Mend = "put the file there, readable for the agent's user"
+		return f
+	}
+	line.Floor = time.Unix(0, released)
+	found := uplink.Examine(ctx, line)
+	f.Text, f.Mend = found.Text, found.Mend
+	if !found.OK {
+		f.State = control.FindingWarn // the home is protected all the same
+	}
+	return f
 }

@@ -222,4 +222,12 @@ func (l *live) close() {
 }
 
 // examine is what the doctor finds.
-func (l *live) examine(ctx context.Context) []control.Finding { return Doctor(ctx, l.cfg) }
+func (l *live) examine(ctx context.Context) []control.Finding {
+	list := Doctor(ctx, l.cfg)
+	if l.line != nil {
+		if s := l.line.Status(); s.State != uplink.StateConnected && s.Why != "" {
+			list = append(list, control.Finding{Name: "core-line", State: control.FindingWarn, Text: s.Why, Mend: s.Mend})
+		}
+	}
+	return list
+}

@@ -155,10 +155,13 @@ func (v *provider) tick(now cordon.Time) {
 // replan looks at what is desired again, soon.
 func (v *provider) replan() { v.again = true }
 
-// Desired takes what is desired of the site from now on. It is called by the uplink.
+// Desired takes what is desired of the site from now on; nil: as it is, since the
+// directive is about what this agent does not know. It is called by the uplink.
 func (v *provider) Desired(ctx context.Context, d *cordon.Desired, unknown []string) error {
 	return v.env.do(ctx, func() {
-		v.site, v.unknown = *d, unknown
+		if v.unknown = unknown; d != nil {
+			v.site = *d
+		}
 		v.apply()
 		v.reporter.Changed()
 		v.reporter.Tick(v.p.now)

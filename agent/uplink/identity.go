@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"cordon"
+	"cordon/wire"
 )
 
 // identity is who this router is to core. It is kept in a file of mode 0600; the seed
@@ -27,6 +28,7 @@ type identity struct {
 	Keys       map[string][]byte `json:"directive_keys,omitempty"`
 	Issued     cordon.Time       `json:"issued,omitempty"` // of the credential, by core's clock
 	Renew      cordon.Time       `json:"renew,omitempty"`
+	Expires    cordon.Time       `json:"expires,omitempty"`
 	// Base is added to the agent's starts, so that no number of a boot comes again also
 	// when the count of the starts was lost or the router was reset. It is the minute of
 	// the enrolment: nobody starts more than once a minute for long.
@@ -90,6 +92,15 @@ func (id *identity) save(dir string) error {
 		return fmt.Errorf("identity: %w", err)
 	}
 	return nil
+}
+
+// directiveKeys are the keys by which core's directives are recognised.
+func (id *identity) directiveKeys() wire.Keys {
+	keys := make(wire.Keys)
+	for name, key := range id.Keys {
+		keys[name] = key
+	}
+	return keys
 }
 
 // pair returns the key.

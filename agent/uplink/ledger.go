@@ -122,7 +122,7 @@ func (l *ledger) lines(n int) []Line {
 		}
 	}
 	text = append(text, l.pending...)
-	var list []Line
+	list := []Line{}
 	for len(text) > 0 && len(list) < n {
 		at := bytes.LastIndexByte(text, '\n')
 		var line Line

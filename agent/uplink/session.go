@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -55,17 +56,25 @@ type session struct {
 	batch   uint64
 	flights map[uint64]*flight
 	within  time.Duration // see ackWithin
-	renewAt time.Time     // by our clock: when to ask for a new credential
+	renewAt time.Time     // when to ask for a new credential
+
+	asked    chan struct{} // a token for each question that is being answered
+	renewals chan renewed
+	tasks    sync.WaitGroup // what runs beside serve
 }
 
 // session connects and sends what waits, until the connection breaks or has to be made
 // anew. stood says that it was there.
 func (l *Uplink) session(ctx context.Context) (stood bool, err error) {
-	s := &session{Uplink: l, in: make(chan *nats.Msg, inbox), closed: make(chan struct{}), flights: make(map[uint64]*flight), within: ackWithin}
+	s := &session{Uplink: l, in: make(chan *nats.Msg, inbox), closed: make(chan struct{}), flights: make(map[uint64]*flight), within: ackWithin,
+		asked: make(chan struct{}, askedAtOnce), renewals: make(chan renewed)}
 	if err := s.connect(); err != nil {
 		return false, err
 	}
 	defer s.conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer s.tasks.Wait()
+	defer cancel()
 	defer func() {
 		for _, f := range s.flights {
 			l.queue.giveUp(f.items)
@@ -138,15 +147,16 @@ func (s *session) serve(ctx context.Context) error {
 			}
 			return errLost
 		case m := <-s.in:
-			if err := s.hear(ctx, m); err != nil {
-				return err
-			}
+			s.hear(ctx, m)
 		case <-s.wake:
 		case <-s.hurry:
 		case <-gather.C:
 			now, gathering = true, false
 		case <-tick.C:
-			if err := s.overdue(); err != nil {
+			s.overdue()
+			s.renew(ctx)
+		case r := <-s.renewals:
+			if err := s.take(r); err != nil {
 				return err
 			}
 		}
@@ -185,6 +195,9 @@ func (s *session) send(now bool) error {
 				s.ledger.add(s.line(&reports[i], sizes[i]))
 			}
 		}
+		if err := s.ledger.flush(false); err != nil {
+			s.log.Warn("ledger not written", "err", err)
+		}
 	}
 	return nil
 }
@@ -220,9 +233,8 @@ func (s *session) acknowledged(batch uint64) {
 	s.note(func(st *Status) { st.Acked = cordon.TimeOf(now); st.Sent += uint64(len(f.items)) })
 }
 
-// overdue sends again what was not acknowledged in time, and asks for a new credential
-// when it is time.
-func (s *session) overdue() error {
+// overdue has what was not acknowledged in time sent again.
+func (s *session) overdue() {
 	late := false
 	for n, f := range s.flights {
 		if time.Since(f.sent) >= s.within {
@@ -235,7 +247,6 @@ func (s *session) overdue() error {
 		s.within = min(2*s.within, ackMost)
 		s.log.Warn("core did not acknowledge in time", "sent_again_within", s.within)
 	}
-	return s.renew()
 }
 
 // farewell waits a moment for the acknowledgements that are on their way, so that they
@@ -263,23 +274,20 @@ func (s *session) farewell() {
 }
 
 // hear takes a message from core.
-func (s *session) hear(ctx context.Context, m *nats.Msg) error {
+func (s *session) hear(ctx context.Context, m *nats.Msg) {
 	switch what := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]; what {
 	case "ack":
 		batch, err := decodeAck(m.Data)
 		if err != nil {
 			s.log.Warn("acknowledgement not read", "err", err)
-			return nil
+			return
 		}
 		s.acknowledged(batch)
 	case "directive":
 		s.directive(ctx, m.Data)
 	case "ask":
 		s.ask(ctx, m.Data)
-	case "credential":
-		return s.credential(m.Data)
-	default:
+	default: // also a credential: that is fetched where core's certificate is checked
 		s.log.Debug("message of an unknown sort", "what", what)
 	}
-	return nil
 }

@@ -16,6 +16,7 @@ type trouble struct {
 	why, mend string
 	patience  time.Duration // least time before the next try; 0: the back-off's
 	err       error
+	code      string // of core's refusal
 }
 
 func (t *trouble) Error() string {
@@ -30,6 +31,14 @@ func (t *trouble) Unwrap() error { return t.err }
 // refusedFor is how long a router waits that core does not want: a person has to do
 // something first.
 const refusedFor = time.Minute
+
+// codeOf returns the code of core's refusal, empty if err is none.
+func codeOf(err error) string {
+	if t := (*trouble)(nil); errors.As(err, &t) {
+		return t.code
+	}
+	return ""
+}
 
 // patience returns the least time to wait after an error.
 func patience(err error) time.Duration {
@@ -50,24 +59,29 @@ func explain(err error) *trouble {
 	case errors.As(err, &t):
 		return t
 	case errors.As(err, &authority):
-		return &trouble{"core's certificate is not signed by the CA that is pinned", "check core.ca_file and core.url: another server answers, or core has a new CA", 0, err}
+		return &trouble{why: "core's certificate is not signed by the CA that is pinned", mend: "check core.ca_file and core.url: another server answers, or core has a new CA", err: err}
 	case errors.As(err, &host):
-		return &trouble{"core's certificate is for another name", "check core.url: use the name that the certificate is for", 0, err}
+		return &trouble{why: "core's certificate is for another name", mend: "check core.url: use the name that the certificate is for", err: err}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return &trouble{"core's certificate has expired, or is not valid yet", "check this router's clock, then core's certificate", 0, err}
+		return &trouble{why: "core's certificate has expired, or is not valid yet", mend: "check this router's clock, then core's certificate", err: err}
 	case errors.As(err, &dns):
-		return &trouble{"core's name cannot be resolved", "check core.url, and whether this router can resolve names", 0, err}
+		return &trouble{why: "core's name cannot be resolved", mend: "check core.url, and whether this router can resolve names", err: err}
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &trouble{"nobody answers at core", "check core.url and that core runs; the router tries again by itself", 0, err}
-	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked),
-		errors.Is(err, nats.ErrAccountAuthExpired):
-		return &trouble{"core refused the credential", "the router asks for a new one by itself; if it stays so, ask the operator whether it is revoked", 0, err}
+		return &trouble{why: "nobody answers at core", mend: "check core.url and that core runs; the router tries again by itself", err: err}
+	case rejected(err):
+		return &trouble{why: "core refused the credential", mend: "the router asks for a new one by itself; if it stays so, ask the operator whether it is revoked", err: err}
 	}
 	var timeout interface{ Timeout() bool }
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, nats.ErrTimeout) {
-		return &trouble{"core does not answer", "check whether this router reaches the internet; it tries again by itself", 0, err}
+		return &trouble{why: "core does not answer", mend: "check whether this router reaches the internet; it tries again by itself", err: err}
 	}
-	return &trouble{"the connection to core is broken", "nothing, if core is being restarted: the router tries again by itself", 0, err}
+	return &trouble{why: "the connection to core is broken", mend: "nothing, if core is being restarted: the router tries again by itself", err: err}
+}
+
+// rejected reports whether core's bus refused the credential.
+func rejected(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) ||
+		errors.Is(err, nats.ErrAccountAuthExpired)
 }
 
 // failed notes why the line does not stand.

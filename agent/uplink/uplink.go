@@ -31,8 +31,8 @@ import (
 // Agent is who does what core wants. Its methods are called one at a time by Run, but
 // for Answer.
 type Agent interface {
-	// Desired is told what is desired of the site from now on, at each start again.
-	// unknown names what of it this agent does not know.
+	// Desired is told what is desired of the site from now on, at each start again; nil:
+	// as it is. unknown names what core said besides and this agent does not know.
 	Desired(ctx context.Context, d *cordon.Desired, unknown []string) error
 	// Shared is told what core says to all routers, with its number. about says that it
 	// is about the shadows, else they stay as they are.
@@ -90,8 +90,9 @@ type Uplink struct {
 	shift   atomic.Pointer[time.Duration] // by how much the times of reports with a doubt were wrong; nil: unknown
 	learned atomic.Int64                  // core's clock less time since begun, Unix nanoseconds; 0: unknown
 
-	id    *identity // owned by Run
-	notes directives
+	id      *identity // owned by Run
+	refused bool      // core refused the credential; owned by Run
+	notes   directives
 
 	mu     sync.Mutex
 	status Status
@@ -312,7 +313,7 @@ func (l *Uplink) number() {
 		return
 	}
 	// The starts were lost: whatever was given since the identity was written is below.
-	id.Base = max(id.Base+id.Starts+startsADay, baseAt(max2(id.Issued.Std(), l.cfg.Floor), l.cfg.Start))
+	id.Base = max(id.Base+id.Starts+startsADay, baseAt(later(id.Issued.Std(), l.cfg.Floor), l.cfg.Start))
 	id.Starts = l.cfg.Start
 	l.saveIdentity()
 }
@@ -320,7 +321,8 @@ func (l *Uplink) number() {
 // startsADay is more starts than there are between two writings of the identity.
 const startsADay = 24 * 60
 
-func max2(a, b time.Time) time.Time {
+// later returns the later of two moments.
+func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}
@@ -398,6 +400,9 @@ func (l *Uplink) try(ctx context.Context, wait *backoff) (pause time.Duration, h
 		return 0, false
 	}
 	l.failed(err)
+	if rejected(err) {
+		l.refused = true // a new one may be taken
+	}
 	if stood {
 		return wait.lost(), true
 	}

@@ -1,0 +1,203 @@
+package uplink
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"cordon"
+	"cordon/wire"
+)
+
+// pack writes a report as it is kept. Devices call themselves what they like; what is
+// no text is made one, and a story that is too long is cut.
+func pack(r *cordon.Report) ([]byte, error) {
+	b, err := wire.EncodeReport(r)
+	if err != nil {
+		clean(r)
+		if b, err = wire.EncodeReport(r); err != nil {
+			return nil, err
+		}
+	}
+	for most := 16; len(b) > maxItem && r.Incident != nil && most > 0; most /= 2 {
+		i := *r.Incident
+		if n := len(i.Timeline); n > most {
+			i.Timeline, i.Omitted = i.Timeline[:most], i.Omitted+n-most
+		}
+		short := *r
+		short.Incident = &i
+		if b, err = wire.EncodeReport(&short); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func unpack(b []byte) (cordon.Report, error) { return wire.DecodeReport(b) }
+
+func encode(number uint64, reports []cordon.Report) ([]byte, error) {
+	return wire.EncodeReports(number, reports)
+}
+
+func decodeAck(b []byte) (uint64, error) { return wire.DecodeAck(b) }
+
+// clean makes text of what came from packets and is none. What r points to belongs to
+// others, so it is copied.
+func clean(r *cordon.Report) {
+	text := func(all ...*string) {
+		for _, s := range all {
+			*s = strings.ToValidUTF8(*s, "\uFFFD")
+		}
+	}
+	list := func(all *[]string) {
+		*all = slices.Clone(*all)
+		for i := range *all {
+			text(&(*all)[i])
+		}
+	}
+	device := func(d **cordon.Device) {
+		if *d == nil {
+			return
+		}
+		c := **d
+		text(&c.ID, &c.Name, &c.Maker, &c.Model)
+		list(&c.Reasons)
+		*d = &c
+	}
+	device(&r.Device)
+	if r.Detection != nil {
+		c := *r.Detection
+		device(&c.Device)
+		text(&c.Sentence, &c.Subject, &c.PeerName, &c.Target.Name)
+		list(&c.Samples)
+		r.Detection = &c
+	}
+	if r.Incident != nil {
+		c := *r.Incident
+		device(&c.Device)
+		text(&c.Story, &c.Told)
+		c.Timeline = slices.Clone(c.Timeline)
+		for i := range c.Timeline {
+			text(&c.Timeline[i].Subject, &c.Timeline[i].Text)
+		}
+		r.Incident = &c
+	}
+	if r.Action != nil {
+		c := *r.Action
+		text(&c.Action.Entity.Device, &c.Action.Entity.Target.Name, &c.Action.Reason, &c.By, &c.Error)
+		r.Action = &c
+	}
+	if r.Enforced != nil {
+		c := *r.Enforced
+		c.InForce, c.Refused = slices.Clone(c.InForce), slices.Clone(c.Refused)
+		for i := range c.InForce {
+			text(&c.InForce[i].Entity.Device, &c.InForce[i].Entity.Target.Name, &c.InForce[i].Reason)
+		}
+		for i := range c.Refused {
+			text(&c.Refused[i].What, &c.Refused[i].Why)
+		}
+		r.Enforced = &c
+	}
+	if r.Summary != nil {
+		c := *r.Summary
+		text(&c.Device, &c.Maker, &c.Model)
+		c.Domains = slices.Clone(c.Domains)
+		for i := range c.Domains {
+			text(&c.Domains[i].Domain)
+		}
+		r.Summary = &c
+	}
+}
+
+// open reads a directive that core signed for this router.
+func (l *Uplink) open(data []byte, at cordon.Time) (*opened, error) {
+	d, err := wire.Open(data, l.id.directiveKeys(), l.id.Router, at)
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{number: d.Number, toAll: d.Receiver == wire.All, unknown: d.Unknown}
+	if d.Indicators != nil {
+		o.unknown = append(o.unknown, "indicators")
+	}
+	switch {
+	case d.Desired != nil && o.toAll:
+		o.unknown = append(o.unknown, "one desired state for all routers")
+	case d.Desired != nil:
+		o.desired = d.Desired
+	}
+	switch {
+	case d.Shadows != nil && !o.toAll:
+		o.unknown = append(o.unknown, "shadows for one router")
+	case d.Shadows != nil:
+		o.shadows, o.about = d.Shadows.List, true
+	}
+	return o, nil
+}
+
+// hello says what this router has.
+func (s *session) hello() error {
+	site, shared := s.notes.numbers()
+	h := wire.Hello{Version: wire.Version, Agent: s.cfg.Agent, Boot: s.id.Base + s.cfg.Start, Desired: site, Shared: shared,
+		Queued: uint64(max(s.queue.stats().waiting, 0))}
+	b, err := h.Encode()
+	if err != nil {
+		return err
+	}
+	return s.publish("hello", b)
+}
+
+// Bounds of live questions.
+const (
+	askedAtOnce  = 4
+	answerWithin = 10 * time.Second
+	ledgerLines  = 500
+)
+
+// ask has a question answered.
+func (s *session) ask(ctx context.Context, data []byte) {
+	now, _ := s.now()
+	q, err := wire.OpenQuestion(data, s.id.directiveKeys(), s.id.Router, cordon.TimeOf(now))
+	if err != nil {
+		s.log.Warn("question refused", "err", err)
+		s.note(func(st *Status) { st.Refused++ })
+		return
+	}
+	select {
+	case s.asked <- struct{}{}:
+	default:
+		s.answer(wire.Answer{ID: q.ID, Error: "the router is answering other questions: ask again"})
+		return
+	}
+	s.tasks.Go(func() {
+		defer func() { <-s.asked }()
+		ctx, cancel := context.WithTimeout(ctx, answerWithin)
+		defer cancel()
+		a := wire.Answer{ID: q.ID}
+		var err error
+		if q.What == "ledger" {
+			a.JSON, err = json.Marshal(s.Ledger(ledgerLines))
+		} else {
+			a.JSON, err = s.agent.Answer(ctx, q.What, q.Device)
+		}
+		if err == nil && len(a.JSON) > wire.MaxAnswer-1024 {
+			err = fmt.Errorf("the answer has %d bytes", len(a.JSON))
+		}
+		if err != nil {
+			a.JSON, a.Error = nil, strings.ToValidUTF8(err.Error(), "\uFFFD")
+		}
+		s.answer(a)
+	})
+}
+
+func (s *session) answer(a wire.Answer) {
+	b, err := a.Encode()
+	if err == nil {
+		err = s.publish("answer", b)
+	}
+	if err != nil {
+		s.log.Debug("answer not sent", "err", err)
+	}
+}

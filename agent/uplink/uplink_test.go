@@ -1,0 +1,367 @@
+package uplink
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cordon"
+	"cordon/wire"
+)
+
+// TestReports: reports go up with ids that never change, what is urgent at once.
+func TestReports(t *testing.T) {
+	c := newCore(t)
+	dir := t.TempDir()
+	l := c.start(c.config(dir))
+	c.wait("it says hello", func() bool { return len(c.hellos) == 1 })
+	begin := time.Now()
+	l.Report(detection(cordon.ScanMirai), true)
+	c.wait("the detection arrives", func() bool { return len(c.reports) == 1 })
+	if took := time.Since(begin); took > gatherFor/2 {
+		t.Errorf("an urgent report took %v", took)
+	}
+	for i := range 500 {
+		l.Report(cordon.Report{Device: &cordon.Device{ID: fmt.Sprint(i), Name: "caf\xe9"}}, false)
+	}
+	c.wait("all arrive", func() bool { return len(c.reports) == 501 })
+	wait(t, "all are acknowledged", func() bool { return l.Status().Waiting == 0 })
+	s := l.Status()
+	if s.State != StateConnected || s.Sent != 501 || s.Router != routerID || s.Acked == 0 || s.Lost != 0 {
+		t.Errorf("%+v", s)
+	}
+	for _, r := range c.reports {
+		if r.Device != nil && r.Device.Name != "caf\uFFFD" {
+			t.Fatalf("name %q", r.Device.Name)
+		}
+	}
+	lines := l.Ledger(1000)
+	if len(lines) != 501 || lines[0].Sort != "detection" || lines[0].Device != "cam" || !strings.HasPrefix(lines[0].Text, "scan.mirai at act") {
+		t.Errorf("%d lines, the first %+v", len(lines), lines[0])
+	}
+	l.stop()
+	if files, _ := filepath.Glob(filepath.Join(dir, "queue", "*")); len(files) > 0 {
+		t.Errorf("flash was used for what was acknowledged: %v", files)
+	}
+	if again := openLedger(dir, nil, l.ledger.uptime).lines(1000); len(again) != 501 {
+		t.Errorf("%d lines of the ledger survive", len(again))
+	}
+	if info, err := os.Stat(filepath.Join(dir, identityName)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("identity: %v, %v", info, err)
+	}
+}
+
+// TestAway: what happens while core is away arrives when it is back, once each, also
+// through a restart of the agent; without core nothing waits for it.
+func TestAway(t *testing.T) {
+	c := newCore(t)
+	dir := t.TempDir()
+	l := c.start(c.config(dir))
+	l.Report(detection(cordon.ScanMirai), true)
+	c.wait("the first arrives", func() bool { return len(c.reports) == 1 })
+	c.set(func() { c.mute = true })
+	l.Report(detection(cordon.C2IRC), true)
+	c.wait("the second arrives and is not acknowledged", func() bool { return len(c.reports) == 2 })
+	port := c.stopBus()
+	wait(t, "core is away", func() bool { return l.Status().State == StateAway })
+	if s := l.Status(); s.Why == "" || s.Mend == "" {
+		t.Errorf("%+v", s)
+	}
+	for range 100 {
+		l.Report(detection(cordon.DoSSYN), true)
+	}
+	l.stop()
+	c.set(func() { c.mute = false })
+	c.startBus(port)
+	cfg := c.config(dir)
+	cfg.Start = 2
+	l = c.start(cfg)
+	l.Report(detection(cordon.DoSUDP), true)
+	c.wait("everything arrives", func() bool { return len(c.reports) == 103 })
+	wait(t, "all is acknowledged", func() bool { return l.Status().Waiting == 0 && l.Status().OnFlash == 0 })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	boots := make(map[uint32]int)
+	for _, r := range c.reports {
+		boots[r.ID.Boot]++
+	}
+	if len(boots) != 2 || c.enrols != 1 {
+		t.Errorf("boots %v, enrolled %d times", boots, c.enrols)
+	}
+	if first, last := c.hellos[0], c.hellos[len(c.hellos)-1]; last.Boot != first.Boot+1 || last.Queued < 101 {
+		t.Errorf("hello %+v, then %+v", first, last)
+	}
+}
+
+// TestDirectives: what core signed for this router counts, in its order, and survives;
+// nothing else does.
+func TestDirectives(t *testing.T) {
+	c := newCore(t)
+	dir := t.TempDir()
+	l := c.start(c.config(dir))
+	c.wait("it is there", func() bool { return len(c.hellos) == 1 })
+	to := "to." + routerID + ".directive"
+	desired := func(n uint64) wire.Directive {
+		return wire.Directive{Number: n, Receiver: routerID, Desired: &cordon.Desired{Version: n, Policy: cordon.PolicyProtect}}
+	}
+	told := func(n int) {
+		t.Helper()
+		wait(t, fmt.Sprintf("it was told %d times", n), func() (ok bool) { l.look(func() { ok = len(l.desired) == n }); return ok })
+	}
+	c.send(desired(5), to)
+	told(1)
+	c.send(desired(4), to) // old
+	_, stranger, _ := ed25519.GenerateKey(rand.Reader)
+	own := c.key
+	c.key = stranger
+	c.send(desired(6), to)
+	c.key = own
+	other := desired(7)
+	other.Receiver = "another"
+	c.send(other, to)
+	late := desired(8)
+	late.Expires = cordon.TimeOf(time.Now().Add(-time.Second))
+	c.send(late, to)
+	c.send(desired(9), to)
+	told(2)
+	if s := l.Status(); s.Desired != 9 || s.Refused != 4 {
+		t.Errorf("%+v", s)
+	}
+	shadows := wire.Directive{Number: 3, Receiver: wire.All, Shadows: &wire.Shadows{List: []cordon.Shadow{{ID: "s", Kind: "dos.*", Expires: 1}}}}
+	c.send(shadows, "to.all.directive")
+	c.send(wire.Directive{Number: 4, Receiver: wire.All, Indicators: &wire.Indicators{Base: 1}}, "to.all.directive")
+	newer := desired(10)
+	newer.Least = wire.Version + 1
+	c.send(newer, to)
+	wait(t, "what is unknown is refused", func() (ok bool) { l.look(func() { ok = len(l.unknown) == 2 }); return ok })
+	l.look(func() {
+		if !slices.Equal(l.shared, []uint64{3, 4}) || len(l.shadows) != 1 || l.unknown[0] != "indicators" {
+			t.Errorf("shared %v, shadows %v, unknown %q", l.shared, l.shadows, l.unknown)
+		}
+	})
+	l.stop()
+
+	// After a restart the agent is told again, and old numbers stay old.
+	cfg := c.config(dir)
+	cfg.Start = 2
+	l = c.start(cfg)
+	c.wait("it is there again", func() bool { return len(c.hellos) == 2 })
+	if h := c.hellos[1]; h.Desired != 10 || h.Shared != 4 {
+		t.Errorf("hello %+v", h)
+	}
+	l.look(func() {
+		if len(l.desired) != 1 || l.desired[0].Version != 9 || len(l.shadows) != 1 || !slices.Equal(l.shared, []uint64{4}) {
+			t.Errorf("told %+v, %v, %v", l.desired, l.shadows, l.shared)
+		}
+	})
+	c.send(desired(9), to)
+	c.send(desired(11), to)
+	told(2)
+}
+
+func TestQuestions(t *testing.T) {
+	c := newCore(t)
+	l := c.start(c.config(""))
+	c.wait("it is there", func() bool { return len(c.hellos) == 1 })
+	ask := func(id, what string, receiver string) {
+		b, err := wire.SignQuestion(wire.Question{ID: id, Receiver: receiver, What: what, Device: "cam", Expires: cordon.TimeOf(time.Now().Add(wire.QuestionLife))}, c.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.conn.Publish("to."+routerID+".ask", b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask("0", "devices", "another")
+	ask("1", "devices", routerID)
+	c.wait("it answers", func() bool { return len(c.answers) == 1 })
+	ask("2", "why", routerID)
+	c.wait("it answers", func() bool { return len(c.answers) == 2 })
+	ask("3", "ledger", routerID)
+	c.wait("it answers", func() bool { return len(c.answers) == 3 })
+	if a := c.answers; a[0].ID != "1" || string(a[0].JSON) != `"devices cam"` || a[1].Error == "" || string(a[2].JSON) != "[]" {
+		t.Errorf("%+v", a)
+	}
+	if s := l.Status(); s.Refused != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestRefused: a router that core does not want says why, and what to do.
+func TestRefused(t *testing.T) {
+	c := newCore(t)
+	away := httptest.NewServer(nil)
+	away.Close()
+	others, _ := certificate(t, time.Now())
+	for _, x := range []struct {
+		name   string
+		change func(*Config)
+		refuse string
+		want   string
+	}{
+		{"wrong secret", func(cfg *Config) { cfg.Secret = "guessed" }, "", "refused its claim"},
+		{"revoked", func(*Config) {}, wire.RefusedRevoked, "is revoked"},
+		{"busy", func(*Config) {}, wire.RefusedBusy, "too many requests"},
+		{"unknown code", func(*Config) {}, "weather", "core has failed"},
+		{"another CA", func(cfg *Config) { cfg.Roots = others }, "", "not signed by the CA that is pinned"},
+		{"nobody there", func(cfg *Config) { cfg.URL = strings.Replace(away.URL, "http:", "https:", 1) }, "", "nobody answers"},
+		{"another server", func(cfg *Config) { cfg.URL = c.door.URL + "/portal" }, "", "core answered 404"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			c.set(func() { c.refuse = x.refuse })
+			cfg := c.config(t.TempDir())
+			x.change(&cfg)
+			l := c.start(cfg)
+			wait(t, "it says why", func() bool { return l.Status().Why != "" })
+			if s := l.Status(); s.State != StateEnrolling || !strings.Contains(s.Why, x.want) || s.Mend == "" {
+				t.Errorf("%+v", s)
+			}
+			l.stop()
+		})
+	}
+	if f := Examine(t.Context(), c.config("")); !f.OK {
+		t.Errorf("%+v", f)
+	}
+	cfg := c.config("")
+	cfg.Roots = others
+	if f := Examine(t.Context(), cfg); f.OK || !strings.Contains(f.Text, "pinned") || f.Mend == "" {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestMakersKey enrols by a signature of the maker's key.
+func TestMakersKey(t *testing.T) {
+	c := newCore(t)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.claim = cordon.Claim{Key: [32]byte(public)}
+	cfg := c.config("")
+	cfg.Secret, cfg.Key = "", private
+	c.start(cfg)
+	c.wait("it is there", func() bool { return len(c.hellos) == 1 })
+}
+
+// TestRenewal: a credential is renewed at half of its life, and the connection made
+// with the new one; nothing is lost on the way.
+func TestRenewal(t *testing.T) {
+	c := newCore(t)
+	c.life = 4 * time.Second
+	l := c.start(c.config(t.TempDir()))
+	c.wait("it is there", func() bool { return len(c.hellos) == 1 })
+	for i := range 3 {
+		l.Report(detection(cordon.ScanMirai), false)
+		c.wait("it renews and comes back", func() bool { return c.renews > i && len(c.hellos) > i+1 })
+	}
+	c.wait("all arrived", func() bool { return len(c.reports) == 3 })
+	if c.enrols != 1 {
+		t.Errorf("enrolled %d times", c.enrols)
+	}
+}
+
+// TestReset: a router that core has forgotten enrols again with the key that it has,
+// and its report ids never come again.
+func TestReset(t *testing.T) {
+	c := newCore(t)
+	dir := t.TempDir()
+	l := c.start(c.config(dir))
+	l.Report(detection(cordon.ScanMirai), true)
+	c.wait("it is there", func() bool { return len(c.reports) == 1 })
+	l.stop()
+	first := c.reports[0].ID
+
+	// What counted the starts was lost: the number comes again, the id does not.
+	cfg := c.config(dir)
+	cfg.Fresh = true
+	l = c.start(cfg)
+	l.Report(detection(cordon.ScanMirai), true)
+	c.wait("it is there", func() bool { return len(c.reports) == 2 })
+	l.stop()
+	if again := c.reports[1].ID; again.Boot <= first.Boot || again.Seq == first.Seq {
+		t.Errorf("after %v comes %v", first, again)
+	}
+
+	// The same without anybody noticing.
+	l = c.start(c.config(dir))
+	l.Report(detection(cordon.ScanMirai), true)
+	c.wait("it is there", func() bool { return len(c.reports) == 3 })
+	l.stop()
+	if c.reports[2].ID.Boot <= c.reports[1].ID.Boot {
+		t.Errorf("after %v comes %v", c.reports[1].ID, c.reports[2].ID)
+	}
+
+	// A factory reset makes another key, which needs the operator's consent.
+	l = c.start(c.config(t.TempDir()))
+	wait(t, "it is refused", func() bool { return strings.Contains(l.Status().Why, "refused its claim") })
+	l.stop()
+	c.set(func() { c.known = "" })
+	l = c.start(c.config(t.TempDir()))
+	c.wait("it is let in", func() bool { return len(c.hellos) == 4 })
+}
+
+// TestClock: a router in 1970 recognises core, takes its time, and what it reported
+// with a doubt is corrected.
+func TestClock(t *testing.T) {
+	c := newCore(t)
+	cfg := c.config(t.TempDir())
+	cfg.Now = func() (time.Time, bool) { return time.Unix(100, 0), false }
+	cfg.Floor = time.Now().Add(-30 * time.Minute)
+	learned := make(chan time.Time, 100)
+	cfg.Learned = func(t time.Time) { learned <- t }
+	r := detection(cordon.ScanMirai)
+	r.At, r.Doubt = 1000, time.Hour
+	l := c.start(cfg)
+	c.wait("it is there", func() bool { return len(c.hellos) == 1 })
+	if got := <-learned; time.Since(got) > time.Minute {
+		t.Errorf("learned %v", got)
+	}
+	l.Report(r, true)
+	c.wait("the doubt is told", func() bool { return len(c.reports) == 1 && c.reports[0].Doubt == time.Hour })
+	l.Corrected(5 * time.Second)
+	l.Report(r, true)
+	c.wait("it is corrected", func() bool {
+		return len(c.reports) == 2 && c.reports[1].Doubt == 0 && c.reports[1].At == cordon.Time(1000).Add(5*time.Second)
+	})
+	c.send(wire.Directive{Number: 1, Receiver: routerID, Expires: cordon.TimeOf(time.Now().Add(-time.Minute)), Desired: &cordon.Desired{Version: 1}}, "to."+routerID+".directive")
+	wait(t, "what has expired is refused by core's time", func() bool { return l.Status().Refused == 1 })
+}
+
+// TestBackoff: waits are spread, grow, and start anew.
+func TestBackoff(t *testing.T) {
+	var sum time.Duration
+	early := 0
+	for range 1000 {
+		b := backoff{spread: DefaultSpread}
+		w := b.lost()
+		sum += w
+		if w < time.Second {
+			early++
+		}
+		if w > DefaultSpread {
+			t.Fatalf("waited %v", w)
+		}
+	}
+	if mean := sum / 1000; mean < 13*time.Second || mean > 17*time.Second || early > 80 {
+		t.Errorf("mean wait %v, %d of 1000 in the first second", mean, early)
+	}
+	b := backoff{}
+	var most time.Duration
+	for i := range 40 {
+		w := b.next()
+		if i < 3 && w > time.Second<<i {
+			t.Errorf("wait %d is %v", i, w)
+		}
+		most = max(most, w)
+	}
+	if most > waitMost || most < waitMost/3 {
+		t.Errorf("longest wait %v", most)
+	}
+}
