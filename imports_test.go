@@ -32,8 +32,8 @@ var arrows = []struct {
 	{[]string{"cordon/core"}, []string{"cordon", "cordon/wire", "cordon/portal", "cordon/internal/...", "own"}},
 	{[]string{"cordon/agent/uplink", "cordon/core/gateway", "cordon/core/push/agents"},
 		[]string{"cordon", "cordon/wire", "cordon/internal/..."}},
-	{[]string{"cordon/core/api"}, []string{"cordon", "cordon/core/auth", "cordon/core/provision", "cordon/internal/...",
-		"own"}}, // a request is a person who may, or may not
+	{[]string{"cordon/core/api/..."}, []string{"cordon", "cordon/core/auth/...", "cordon/core/provision", "cordon/internal/...",
+		"cordon/core/api/..."}}, // a request is a person who may, or may not
 	{[]string{"cordon/agent/observe/..."}, []string{"cordon", "cordon/agent/packet", "cordon/internal/...",
 		"cordon/agent/observe/..."}},
 	{[]string{"cordon/agent/..."}, []string{"cordon", "cordon/agent/packet", "cordon/internal/...", "own"}},
