@@ -13,31 +13,32 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/lab/door"
 	"cordon/wire"
 )
 
 // TestReports: reports go up with ids that never change, what is urgent at once.
 func TestReports(t *testing.T) {
-	c := newCore(t)
+	c := door.New(t)
 	dir := t.TempDir()
-	l := c.start(c.config(dir))
-	c.wait("it says hello", func() bool { return len(c.hellos) == 1 })
+	l := start(t, configOf(c, dir))
+	c.Wait("it says hello", func() bool { return len(c.Hellos) == 1 })
 	begin := time.Now()
 	l.Report(detection(cordon.ScanMirai), true)
-	c.wait("the detection arrives", func() bool { return len(c.reports) == 1 })
+	c.Wait("the detection arrives", func() bool { return len(c.Reports) == 1 })
 	if took := time.Since(begin); took > gatherFor/2 {
 		t.Errorf("an urgent report took %v", took)
 	}
 	for i := range 500 {
 		l.Report(cordon.Report{Device: &cordon.Device{ID: fmt.Sprint(i), Name: "caf\xe9"}}, false)
 	}
-	c.wait("all arrive", func() bool { return len(c.reports) == 501 })
-	wait(t, "all are acknowledged", func() bool { return l.Status().Waiting == 0 })
+	c.Wait("all arrive", func() bool { return len(c.Reports) == 501 })
+	door.Wait(t, "all are acknowledged", func() bool { return l.Status().Waiting == 0 })
 	s := l.Status()
-	if s.State != StateConnected || s.Sent != 501 || s.Router != routerID || s.Acked == 0 || s.Lost != 0 {
+	if s.State != StateConnected || s.Sent != 501 || s.Router != door.Router || s.Acked == 0 || s.Lost != 0 {
 		t.Errorf("%+v", s)
 	}
-	for _, r := range c.reports {
+	for _, r := range c.Reports {
 		if r.Device != nil && r.Device.Name != "caf\uFFFD" {
 			t.Fatalf("name %q", r.Device.Name)
 		}
@@ -61,16 +62,16 @@ func TestReports(t *testing.T) {
 // TestAway: what happens while core is away arrives when it is back, once each, also
 // through a restart of the agent; without core nothing waits for it.
 func TestAway(t *testing.T) {
-	c := newCore(t)
+	c := door.New(t)
 	dir := t.TempDir()
-	l := c.start(c.config(dir))
+	l := start(t, configOf(c, dir))
 	l.Report(detection(cordon.ScanMirai), true)
-	c.wait("the first arrives", func() bool { return len(c.reports) == 1 })
-	c.set(func() { c.mute = true })
+	c.Wait("the first arrives", func() bool { return len(c.Reports) == 1 })
+	c.Set(func() { c.Mute = true })
 	l.Report(detection(cordon.C2IRC), true)
-	c.wait("the second arrives and is not acknowledged", func() bool { return len(c.reports) == 2 })
-	port := c.stopBus()
-	wait(t, "core is away", func() bool { return l.Status().State == StateAway })
+	c.Wait("the second arrives and is not acknowledged", func() bool { return len(c.Reports) == 2 })
+	port := c.StopBus()
+	door.Wait(t, "core is away", func() bool { return l.Status().State == StateAway })
 	if s := l.Status(); s.Why == "" || s.Mend == "" {
 		t.Errorf("%+v", s)
 	}
@@ -78,24 +79,22 @@ func TestAway(t *testing.T) {
 		l.Report(detection(cordon.DoSSYN), true)
 	}
 	l.stop()
-	c.set(func() { c.mute = false })
-	c.startBus(port)
-	cfg := c.config(dir)
+	c.Set(func() { c.Mute = false })
+	c.StartBus(port)
+	cfg := configOf(c, dir)
 	cfg.Start = 2
-	l = c.start(cfg)
+	l = start(t, cfg)
 	l.Report(detection(cordon.DoSUDP), true)
-	c.wait("everything arrives", func() bool { return len(c.reports) == 103 })
-	wait(t, "all is acknowledged", func() bool { return l.Status().Waiting == 0 && l.Status().OnFlash == 0 })
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.Wait("everything arrives", func() bool { return len(c.Reports) == 103 })
+	door.Wait(t, "all is acknowledged", func() bool { return l.Status().Waiting == 0 && l.Status().OnFlash == 0 })
 	boots := make(map[uint32]int)
-	for _, r := range c.reports {
+	for _, r := range c.Reports {
 		boots[r.ID.Boot]++
 	}
-	if len(boots) != 2 || c.enrols != 1 {
-		t.Errorf("boots %v, enrolled %d times", boots, c.enrols)
+	if len(boots) != 2 || c.Enrols != 1 {
+		t.Errorf("boots %v, enrolled %d times", boots, c.Enrols)
 	}
-	if first, last := c.hellos[0], c.hellos[len(c.hellos)-1]; last.Boot != first.Boot+1 || last.Queued < 101 {
+	if first, last := c.Hellos[0], c.Hellos[len(c.Hellos)-1]; last.Boot != first.Boot+1 || last.Queued < 101 {
 		t.Errorf("hello %+v, then %+v", first, last)
 	}
 }
@@ -103,44 +102,44 @@ func TestAway(t *testing.T) {
 // TestDirectives: what core signed for this router counts, in its order, and survives;
 // nothing else does.
 func TestDirectives(t *testing.T) {
-	c := newCore(t)
+	c := door.New(t)
 	dir := t.TempDir()
-	l := c.start(c.config(dir))
-	c.wait("it is there", func() bool { return len(c.hellos) == 1 })
-	to := "to." + routerID + ".directive"
+	l := start(t, configOf(c, dir))
+	c.Wait("it is there", func() bool { return len(c.Hellos) == 1 })
+	to := "to." + door.Router + ".directive"
 	desired := func(n uint64) wire.Directive {
-		return wire.Directive{Number: n, Receiver: routerID, Desired: &cordon.Desired{Version: n, Policy: cordon.PolicyProtect}}
+		return wire.Directive{Number: n, Receiver: door.Router, Desired: &cordon.Desired{Version: n, Policy: cordon.PolicyProtect}}
 	}
 	told := func(n int) {
 		t.Helper()
-		wait(t, fmt.Sprintf("it was told %d times", n), func() (ok bool) { l.look(func() { ok = len(l.desired) == n }); return ok })
+		door.Wait(t, fmt.Sprintf("it was told %d times", n), func() (ok bool) { l.look(func() { ok = len(l.desired) == n }); return ok })
 	}
-	c.send(desired(5), to)
+	c.Send(desired(5), to)
 	told(1)
-	c.send(desired(4), to) // old
+	c.Send(desired(4), to) // old
 	_, stranger, _ := ed25519.GenerateKey(rand.Reader)
-	own := c.key
-	c.key = stranger
-	c.send(desired(6), to)
-	c.key = own
+	own := c.Key
+	c.Key = stranger
+	c.Send(desired(6), to)
+	c.Key = own
 	other := desired(7)
 	other.Receiver = "another"
-	c.send(other, to)
+	c.Send(other, to)
 	late := desired(8)
 	late.Expires = cordon.TimeOf(time.Now().Add(-time.Second))
-	c.send(late, to)
-	c.send(desired(9), to)
+	c.Send(late, to)
+	c.Send(desired(9), to)
 	told(2)
 	if s := l.Status(); s.Desired != 9 || s.Refused != 4 {
 		t.Errorf("%+v", s)
 	}
 	shadows := wire.Directive{Number: 3, Receiver: wire.All, Shadows: &wire.Shadows{List: []cordon.Shadow{{ID: "s", Kind: "dos.*", Expires: 1}}}}
-	c.send(shadows, "to.all.directive")
-	c.send(wire.Directive{Number: 4, Receiver: wire.All, Indicators: &wire.Indicators{Base: 1}}, "to.all.directive")
+	c.Send(shadows, "to.all.directive")
+	c.Send(wire.Directive{Number: 4, Receiver: wire.All, Indicators: &wire.Indicators{Base: 1}}, "to.all.directive")
 	newer := desired(10)
 	newer.Least = wire.Version + 1
-	c.send(newer, to)
-	wait(t, "what is unknown is refused", func() (ok bool) { l.look(func() { ok = len(l.unknown) == 2 }); return ok })
+	c.Send(newer, to)
+	door.Wait(t, "what is unknown is refused", func() (ok bool) { l.look(func() { ok = len(l.unknown) == 2 }); return ok })
 	l.look(func() {
 		if !slices.Equal(l.shared, []uint64{3, 4}) || len(l.shadows) != 1 || l.unknown[0] != "indicators" {
 			t.Errorf("shared %v, shadows %v, unknown %q", l.shared, l.shadows, l.unknown)
@@ -149,11 +148,11 @@ func TestDirectives(t *testing.T) {
 	l.stop()
 
 	// After a restart the agent is told again, and old numbers stay old.
-	cfg := c.config(dir)
+	cfg := configOf(c, dir)
 	cfg.Start = 2
-	l = c.start(cfg)
-	c.wait("it is there again", func() bool { return len(c.hellos) == 2 })
-	if h := c.hellos[1]; h.Desired != 10 || h.Shared != 4 {
+	l = start(t, cfg)
+	c.Wait("it is there again", func() bool { return len(c.Hellos) == 2 })
+	if h := c.Hellos[1]; h.Desired != 10 || h.Shared != 4 {
 		t.Errorf("hello %+v", h)
 	}
 	l.look(func() {
@@ -161,32 +160,32 @@ func TestDirectives(t *testing.T) {
 			t.Errorf("told %+v, %v, %v", l.desired, l.shadows, l.shared)
 		}
 	})
-	c.send(desired(9), to)
-	c.send(desired(11), to)
+	c.Send(desired(9), to)
+	c.Send(desired(11), to)
 	told(2)
 }
 
 func TestQuestions(t *testing.T) {
-	c := newCore(t)
-	l := c.start(c.config(""))
-	c.wait("it is there", func() bool { return len(c.hellos) == 1 })
+	c := door.New(t)
+	l := start(t, configOf(c, ""))
+	c.Wait("it is there", func() bool { return len(c.Hellos) == 1 })
 	ask := func(id, what string, receiver string) {
-		b, err := wire.SignQuestion(wire.Question{ID: id, Receiver: receiver, What: what, Device: "cam", Expires: cordon.TimeOf(time.Now().Add(wire.QuestionLife))}, c.key)
+		b, err := wire.SignQuestion(wire.Question{ID: id, Receiver: receiver, What: what, Device: "cam", Expires: cordon.TimeOf(time.Now().Add(wire.QuestionLife))}, c.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.conn.Publish("to."+routerID+".ask", b); err != nil {
+		if err := c.Conn.Publish("to."+door.Router+".ask", b); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ask("0", "devices", "another")
-	ask("1", "devices", routerID)
-	c.wait("it answers", func() bool { return len(c.answers) == 1 })
-	ask("2", "why", routerID)
-	c.wait("it answers", func() bool { return len(c.answers) == 2 })
-	ask("3", "ledger", routerID)
-	c.wait("it answers", func() bool { return len(c.answers) == 3 })
-	if a := c.answers; a[0].ID != "1" || string(a[0].JSON) != `"devices cam"` || a[1].Error == "" || string(a[2].JSON) != "[]" {
+	ask("1", "devices", door.Router)
+	c.Wait("it answers", func() bool { return len(c.Answers) == 1 })
+	ask("2", "why", door.Router)
+	c.Wait("it answers", func() bool { return len(c.Answers) == 2 })
+	ask("3", "ledger", door.Router)
+	c.Wait("it answers", func() bool { return len(c.Answers) == 3 })
+	if a := c.Answers; a[0].ID != "1" || string(a[0].JSON) != `"devices cam"` || a[1].Error == "" || string(a[2].JSON) != "[]" {
 		t.Errorf("%+v", a)
 	}
 	if s := l.Status(); s.Refused != 1 {
@@ -196,10 +195,10 @@ func TestQuestions(t *testing.T) {
 
 // TestRefused: a router that core does not want says why, and what to do.
 func TestRefused(t *testing.T) {
-	c := newCore(t)
+	c := door.New(t)
 	away := httptest.NewServer(nil)
 	away.Close()
-	others, _ := certificate(t, time.Now())
+	_, others, _ := door.Certificate(t, time.Now())
 	for _, x := range []struct {
 		name   string
 		change func(*Config)
@@ -212,24 +211,24 @@ func TestRefused(t *testing.T) {
 		{"unknown code", func(*Config) {}, "weather", "core has failed"},
 		{"another CA", func(cfg *Config) { cfg.Roots = others }, "", "not signed by the CA that is pinned"},
 		{"nobody there", func(cfg *Config) { cfg.URL = strings.Replace(away.URL, "http:", "https:", 1) }, "", "nobody answers"},
-		{"another server", func(cfg *Config) { cfg.URL = c.door.URL + "/portal" }, "", "core answered 404"},
+		{"another server", func(cfg *Config) { cfg.URL = c.Door + "/portal" }, "", "core answered 404"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			c.set(func() { c.refuse = x.refuse })
-			cfg := c.config(t.TempDir())
+			c.Set(func() { c.Refuse = x.refuse })
+			cfg := configOf(c, t.TempDir())
 			x.change(&cfg)
-			l := c.start(cfg)
-			wait(t, "it says why", func() bool { return l.Status().Why != "" })
+			l := start(t, cfg)
+			door.Wait(t, "it says why", func() bool { return l.Status().Why != "" })
 			if s := l.Status(); s.State != StateEnrolling || !strings.Contains(s.Why, x.want) || s.Mend == "" {
 				t.Errorf("%+v", s)
 			}
 			l.stop()
 		})
 	}
-	if f := Examine(t.Context(), c.config("")); !f.OK {
+	if f := Examine(t.Context(), configOf(c, "")); !f.OK {
 		t.Errorf("%+v", f)
 	}
-	cfg := c.config("")
+	cfg := configOf(c, "")
 	cfg.Roots = others
 	if f := Examine(t.Context(), cfg); f.OK || !strings.Contains(f.Text, "pinned") || f.Mend == "" {
 		t.Errorf("%+v", f)
@@ -238,100 +237,100 @@ func TestRefused(t *testing.T) {
 
 // TestMakersKey enrols by a signature of the maker's key.
 func TestMakersKey(t *testing.T) {
-	c := newCore(t)
+	c := door.New(t)
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.claim = cordon.Claim{Key: [32]byte(public)}
-	cfg := c.config("")
+	c.Claim = cordon.Claim{Key: [32]byte(public)}
+	cfg := configOf(c, "")
 	cfg.Secret, cfg.Key = "", private
-	c.start(cfg)
-	c.wait("it is there", func() bool { return len(c.hellos) == 1 })
+	start(t, cfg)
+	c.Wait("it is there", func() bool { return len(c.Hellos) == 1 })
 }
 
 // TestRenewal: a credential is renewed at half of its life, and the connection made
 // with the new one; nothing is lost on the way.
 func TestRenewal(t *testing.T) {
-	c := newCore(t)
-	c.life = 4 * time.Second
-	l := c.start(c.config(t.TempDir()))
-	c.wait("it is there", func() bool { return len(c.hellos) == 1 })
+	c := door.New(t)
+	c.Life = 4 * time.Second
+	l := start(t, configOf(c, t.TempDir()))
+	c.Wait("it is there", func() bool { return len(c.Hellos) == 1 })
 	for i := range 3 {
 		l.Report(detection(cordon.ScanMirai), false)
-		c.wait("it renews and comes back", func() bool { return c.renews > i && len(c.hellos) > i+1 })
+		c.Wait("it renews and comes back", func() bool { return c.Renews > i && len(c.Hellos) > i+1 })
 	}
-	c.wait("all arrived", func() bool { return len(c.reports) == 3 })
-	if c.enrols != 1 {
-		t.Errorf("enrolled %d times", c.enrols)
+	c.Wait("all arrived", func() bool { return len(c.Reports) == 3 })
+	if c.Enrols != 1 {
+		t.Errorf("enrolled %d times", c.Enrols)
 	}
 }
 
 // TestReset: a router that core has forgotten enrols again with the key that it has,
 // and its report ids never come again.
 func TestReset(t *testing.T) {
-	c := newCore(t)
+	c := door.New(t)
 	dir := t.TempDir()
-	l := c.start(c.config(dir))
+	l := start(t, configOf(c, dir))
 	l.Report(detection(cordon.ScanMirai), true)
-	c.wait("it is there", func() bool { return len(c.reports) == 1 })
+	c.Wait("it is there", func() bool { return len(c.Reports) == 1 })
 	l.stop()
-	first := c.reports[0].ID
+	first := c.Reports[0].ID
 
 	// What counted the starts was lost: the number comes again, the id does not.
-	cfg := c.config(dir)
+	cfg := configOf(c, dir)
 	cfg.Fresh = true
-	l = c.start(cfg)
+	l = start(t, cfg)
 	l.Report(detection(cordon.ScanMirai), true)
-	c.wait("it is there", func() bool { return len(c.reports) == 2 })
+	c.Wait("it is there", func() bool { return len(c.Reports) == 2 })
 	l.stop()
-	if again := c.reports[1].ID; again.Boot <= first.Boot || again.Seq == first.Seq {
+	if again := c.Reports[1].ID; again.Boot <= first.Boot || again.Seq == first.Seq {
 		t.Errorf("after %v comes %v", first, again)
 	}
 
 	// The same without anybody noticing.
-	l = c.start(c.config(dir))
+	l = start(t, configOf(c, dir))
 	l.Report(detection(cordon.ScanMirai), true)
-	c.wait("it is there", func() bool { return len(c.reports) == 3 })
+	c.Wait("it is there", func() bool { return len(c.Reports) == 3 })
 	l.stop()
-	if c.reports[2].ID.Boot <= c.reports[1].ID.Boot {
-		t.Errorf("after %v comes %v", c.reports[1].ID, c.reports[2].ID)
+	if c.Reports[2].ID.Boot <= c.Reports[1].ID.Boot {
+		t.Errorf("after %v comes %v", c.Reports[1].ID, c.Reports[2].ID)
 	}
 
 	// A factory reset makes another key, which needs the operator's consent.
-	l = c.start(c.config(t.TempDir()))
-	wait(t, "it is refused", func() bool { return strings.Contains(l.Status().Why, "refused its claim") })
+	l = start(t, configOf(c, t.TempDir()))
+	door.Wait(t, "it is refused", func() bool { return strings.Contains(l.Status().Why, "refused its claim") })
 	l.stop()
-	c.set(func() { c.known = "" })
-	l = c.start(c.config(t.TempDir()))
-	c.wait("it is let in", func() bool { return len(c.hellos) == 4 })
+	c.Set(func() { c.Known = "" })
+	l = start(t, configOf(c, t.TempDir()))
+	c.Wait("it is let in", func() bool { return len(c.Hellos) == 4 })
 }
 
 // TestClock: a router in 1970 recognises core, takes its time, and what it reported
 // with a doubt is corrected.
 func TestClock(t *testing.T) {
-	c := newCore(t)
-	cfg := c.config(t.TempDir())
+	c := door.New(t)
+	cfg := configOf(c, t.TempDir())
 	cfg.Now = func() (time.Time, bool) { return time.Unix(100, 0), false }
 	cfg.Floor = time.Now().Add(-30 * time.Minute)
 	learned := make(chan time.Time, 100)
 	cfg.Learned = func(t time.Time) { learned <- t }
 	r := detection(cordon.ScanMirai)
 	r.At, r.Doubt = 1000, time.Hour
-	l := c.start(cfg)
-	c.wait("it is there", func() bool { return len(c.hellos) == 1 })
+	l := start(t, cfg)
+	c.Wait("it is there", func() bool { return len(c.Hellos) == 1 })
 	if got := <-learned; time.Since(got) > time.Minute {
 		t.Errorf("learned %v", got)
 	}
 	l.Report(r, true)
-	c.wait("the doubt is told", func() bool { return len(c.reports) == 1 && c.reports[0].Doubt == time.Hour })
+	c.Wait("the doubt is told", func() bool { return len(c.Reports) == 1 && c.Reports[0].Doubt == time.Hour })
 	l.Corrected(5 * time.Second)
 	l.Report(r, true)
-	c.wait("it is corrected", func() bool {
-		return len(c.reports) == 2 && c.reports[1].Doubt == 0 && c.reports[1].At == cordon.Time(1000).Add(5*time.Second)
+	c.Wait("it is corrected", func() bool {
+		return len(c.Reports) == 2 && c.Reports[1].Doubt == 0 && c.Reports[1].At == cordon.Time(1000).Add(5*time.Second)
 	})
-	c.send(wire.Directive{Number: 1, Receiver: routerID, Expires: cordon.TimeOf(time.Now().Add(-time.Minute)), Desired: &cordon.Desired{Version: 1}}, "to."+routerID+".directive")
-	wait(t, "what has expired is refused by core's time", func() bool { return l.Status().Refused == 1 })
+	c.Send(wire.Directive{Number: 1, Receiver: door.Router, Expires: cordon.TimeOf(time.Now().Add(-time.Minute)), Desired: &cordon.Desired{Version: 1}}, "to."+door.Router+".directive")
+	door.Wait(t, "what has expired is refused by core's time", func() bool { return l.Status().Refused == 1 })
 }
 
 // TestBackoff: waits are spread, grow, and start anew.
