@@ -9,6 +9,8 @@ type Query struct {
 	Kind                       Kind   // of detections and incidents, or a pattern
 	Level                      Level  // at least
 	State                      string // of a router or a device; "open" or "over" of an incident
+	Online                     *bool  // of a router
+	Agent                      string // of a router: the version of its agent
 	Verb                       string // of an audit, action
 	User                       string // of an audit
 	Text                       string // prefix of a name, serial, reference or address

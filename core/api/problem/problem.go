@@ -67,6 +67,7 @@ var (
 	Unsure       = &Kind{"outcome-unknown", 500, "It may have been done, or not", "Read it again before you repeat the request."}
 	Unavailable  = &Kind{"unavailable", 503, "Core cannot do that now", "Try again in some seconds."}
 	Streams      = &Kind{"too-many-streams", 503, "Too many event streams are open", "Close those that you do not need, and try again."}
+	Router       = &Kind{"router-cannot", 502, "The router cannot answer that", "detail says why. An older agent does not know every question."}
 	Away         = &Kind{"router-away", 504, "The router does not answer", "It is off or has no connection. Try again when it is online."}
 	Timeout      = &Kind{"time-out", 504, "It took too long", "Try again, or ask for less."}
 )
@@ -75,7 +76,7 @@ var (
 func Kinds() []*Kind {
 	return []*Kind{BadRequest, BadCursor, Unauthorised, Credentials, Forbidden, Stale, CrossOrigin, Reason, NotFound, NoRoute,
 		Method, Acceptable, Slow, Conflict, Progress, Changed, TooLarge, MediaType, Invalid, KeyReused, Precondition, TooMany,
-		Internal, Unsure, Unavailable, Streams, Away, Timeout}
+		Internal, Unsure, Router, Unavailable, Streams, Away, Timeout}
 }
 
 // New returns a problem of kind k.

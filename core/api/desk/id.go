@@ -1,0 +1,23 @@
+package desk
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"time"
+
+	"cordon/internal/ident"
+)
+
+// alphabet is ident's.
+var alphabet = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// NewID returns the id of what a request makes. With an Idempotency-Key it follows from
+// that: the same order twice is one.
+func (c *Call) NewID(now time.Time) string {
+	key := c.Request.Header.Get("Idempotency-Key")
+	if key == "" {
+		return ident.New(now)
+	}
+	sum := sha256.Sum256([]byte(c.Subject.User + "\x00" + c.Route.Path + "\x00" + key))
+	return alphabet.EncodeToString(sum[:16])
+}

@@ -1,0 +1,146 @@
+package fleet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"cordon"
+	"cordon/core/api/desk"
+	"cordon/core/api/view"
+	"cordon/internal/ident"
+)
+
+// maxWebhooks bounds the webhooks of an account.
+const maxWebhooks = 10
+
+func ListWebhooks(ctx context.Context, d *desk.Desk, _ *desk.AccountPath) (*desk.List[view.Webhook], error) {
+	all, err := d.Store.Webhooks(ctx, desk.CallOf(ctx).Account.ID)
+	return desk.Page(cordon.Page[cordon.Webhook]{Items: all}, view.OfWebhook, nil, nil), err
+}
+
+type webhookPath struct {
+	desk.AccountPath
+	Webhook string `path:"webhook" maxLength:"64"`
+}
+
+func GetWebhook(ctx context.Context, d *desk.Desk, _ *webhookPath) (*desk.Record[view.Webhook], error) {
+	w := &desk.CallOf(ctx).Hook
+	return desk.Of(view.OfWebhook(w), w.Version), nil
+}
+
+type createWebhookInput struct {
+	desk.AccountPath
+	Body struct {
+		URL    string   `json:"url" maxLength:"2000" doc:"https only, and only on the public internet."`
+		Events []string `json:"events" minItems:"1" maxItems:"10" nullable:"false" enum:"device,incident,action,router"`
+		Level  string   `json:"level,omitempty" enum:"watch,notify,act" default:"notify" doc:"Incidents from this level."`
+	}
+}
+
+func CreateWebhook(ctx context.Context, d *desk.Desk, in *createWebhookInput) (*desk.Record[view.Webhook], error) {
+	if err := checkTarget(in.Body.URL); err != nil {
+		return nil, err
+	}
+	c := desk.CallOf(ctx)
+	have, err := d.Store.Webhooks(ctx, c.Account.ID)
+	if err != nil {
+		return nil, err
+	}
+	if len(have) >= maxWebhooks {
+		return nil, desk.Invalid("body", "the account has ten webhooks: remove one first")
+	}
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	w := cordon.Webhook{ID: ident.New(d.Now()), Account: c.Account.ID, URL: in.Body.URL, Secret: secret, Events: sorts(in.Body.Events),
+		Level: desk.Level(in.Body.Level), Created: d.Moment()}
+	if err := d.Store.PutWebhook(ctx, &w); err != nil {
+		return nil, err
+	}
+	c.What = "webhook " + w.ID
+	v := view.OfWebhook(&w)
+	v.Secret = base64.StdEncoding.EncodeToString(secret)
+	return desk.Of(v, w.Version), nil
+}
+
+func sorts(names []string) []cordon.EventSort {
+	var all []cordon.EventSort
+	for _, n := range names {
+		if !slices.Contains(all, cordon.EventSort(n)) {
+			all = append(all, cordon.EventSort(n))
+		}
+	}
+	return all
+}
+
+type changeWebhookInput struct {
+	webhookPath
+	desk.Match
+	Body struct {
+		URL    *string  `json:"url,omitempty" maxLength:"2000"`
+		Events []string `json:"events,omitempty" minItems:"1" maxItems:"10" nullable:"false" enum:"device,incident,action,router"`
+		Level  *string  `json:"level,omitempty" enum:"watch,notify,act"`
+	}
+}
+
+func ChangeWebhook(ctx context.Context, d *desk.Desk, in *changeWebhookInput) (*desk.Record[view.Webhook], error) {
+	w, b := desk.CallOf(ctx).Hook, &in.Body
+	if err := in.Check(w.Version, false); err != nil {
+		return nil, err
+	}
+	if b.URL != nil {
+		if err := checkTarget(*b.URL); err != nil {
+			return nil, err
+		}
+		w.URL, w.Failed = *b.URL, 0
+	}
+	if b.Level != nil {
+		w.Level = desk.Level(*b.Level)
+	}
+	if len(b.Events) > 0 {
+		w.Events = sorts(b.Events)
+	}
+	if err := d.Store.PutWebhook(ctx, &w); err != nil {
+		return nil, err
+	}
+	return desk.Of(view.OfWebhook(&w), w.Version), nil
+}
+
+func DeleteWebhook(ctx context.Context, d *desk.Desk, _ *webhookPath) (*desk.None, error) {
+	return nil, d.Store.DeleteWebhook(ctx, desk.CallOf(ctx).Hook.ID)
+}
+
+// checkTarget refuses an address that no webhook can have. What its name means can
+// change later: who calls it looks again at each call.
+func checkTarget(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "https" || u.Host == "" || u.Opaque != "":
+		return desk.Invalid("body.url", "want https://host/…")
+	case u.User != nil:
+		return desk.Invalid("body.url", "want no user or password: each call is signed")
+	case u.Fragment != "":
+		return desk.Invalid("body.url", "want no fragment")
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if a, err := netip.ParseAddr(host); err == nil {
+		if a = a.Unmap(); !a.IsGlobalUnicast() || a.IsPrivate() || a.Zone() != "" {
+			return desk.Invalid("body.url", "want an address on the public internet")
+		}
+		return nil
+	}
+	for _, inside := range []string{"localhost", "local", "internal", "lan", "home", "home.arpa", "localdomain"} {
+		if host == inside || strings.HasSuffix(host, "."+inside) {
+			return desk.Invalid("body.url", "want a name on the public internet")
+		}
+	}
+	top := host[strings.LastIndexByte(host, '.')+1:]
+	if !strings.Contains(host, ".") || strings.Trim(top, "0123456789") == "" || strings.HasPrefix(top, "0x") {
+		return desk.Invalid("body.url", "want a full name, or an address in its usual form") // 127.1 is one to some libraries
+	}
+	return nil
+}
