@@ -34,7 +34,7 @@ const (
 	deviceAgain = 6 * time.Hour
 	// maxDevices is how many device reports a scan makes at most: a device can invent
 	// neighbours faster than anybody needs to know.
-	maxDevices = 8
+	maxDevices = 32
 
 	actionsEvery  = time.Second
 	healthEvery   = 5 * time.Minute

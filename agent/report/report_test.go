@@ -109,13 +109,13 @@ func TestDevices(t *testing.T) {
 	if got := of(d.pass(2*time.Hour), devices); len(got) != 1 {
 		t.Errorf("not told that it is still there: %v", got)
 	}
-	for i := range 100 {
+	for i := range 200 {
 		d.home.devices = append(d.home.devices, &cordon.Device{ID: fmt.Sprint(i)})
 	}
 	if got := of(d.pass(10*time.Second), devices); len(got) > 3*maxDevices {
 		t.Errorf("%d at once", len(got))
 	}
-	if got := of(d.pass(2*time.Minute), devices); len(got) < 70 {
+	if got := of(d.pass(2*time.Minute), devices); len(got) < 200-3*maxDevices {
 		t.Errorf("only %d of the others", len(got))
 	}
 }

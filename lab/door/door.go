@@ -165,6 +165,9 @@ func (c *Core) StartBus(port int) {
 	t.Cleanup(func() { conn.Close(); bus.Shutdown(); bus.WaitForShutdown() })
 }
 
+// Address is where the bus listens.
+func (c *Core) Address() string { return c.bus.Addr().String() }
+
 // StopBus stops the bus and returns its port.
 func (c *Core) StopBus() int {
 	c.t.Helper()
