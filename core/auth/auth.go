@@ -24,6 +24,7 @@ import (
 	"cordon/core/auth/password"
 	"cordon/core/auth/secret"
 	"cordon/core/auth/session"
+	"cordon/core/auth/veil"
 )
 
 // Store keeps people and how they prove who they are. It is safe for concurrent use.
@@ -175,6 +176,9 @@ func (c *Config) fill() {
 		}
 	}
 }
+
+// Veil takes out of records what tells whose home it is, for who sees them Veiled.
+func (a *Auth) Veil() veil.Veil { return veil.Veil{Sum: a.key.Sum} }
 
 // now is the time.
 func (a *Auth) now() cordon.Time { return cordon.TimeOf(a.cfg.Now()) }

@@ -119,9 +119,18 @@ func Scope(s Subject, v Verb) (scope cordon.Scope) {
 	return scope
 }
 
-// Veiled reports whether s sees o only by pseudonym: give it through the Veil
-// functions.
+// Veiled reports whether s sees o only by pseudonym: hand it through the methods of
+// Auth.Veil first.
 func Veiled(s Subject, v Verb, o Object) bool { return reach(s, v, o) == veiled }
+
+// CheckQuery refuses to search a list for what its records do not show to s: whoever
+// sees homes by pseudonym must not find out by trying names.
+func CheckQuery(s Subject, v Verb, q cordon.Query) error {
+	if (q.Text != "" || q.Device != "") && Veiled(s, v, Object{Account: q.Account, Site: q.Site}) {
+		return fmt.Errorf("search by name or device needs a site with an open case: %w", ErrForbidden)
+	}
+	return nil
+}
 
 // MayGrant returns nil if s may give g to others, and take it from them. Account is
 // the account of g's site, if it has one.
