@@ -130,6 +130,10 @@ const (
 	StateConnected State = "connected"
 )
 
+// maxAbout is how much a router says about itself, in bytes of each text; core takes
+// no more.
+const maxAbout = 64
+
 // New opens what survived. It is inert until Run; Report may be called before.
 func New(cfg Config) (*Uplink, error) {
 	u, err := url.Parse(cfg.URL)
@@ -139,6 +143,7 @@ func New(cfg Config) (*Uplink, error) {
 	case cfg.Roots == nil || cfg.Serial == "" || cfg.Secret == "" && cfg.Key == nil:
 		return nil, errors.New("uplink: Roots, Serial and Secret or Key are required")
 	}
+	cfg.Model, cfg.Agent = cutText(cfg.Model, maxAbout), cutText(cfg.Agent, maxAbout)
 	if cfg.Queue == 0 {
 		cfg.Queue = DefaultQueue
 	}
