@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"cordon"
+	"cordon/core/auth/gate"
 )
 
 // maxAgent bounds what is kept of a browser's name, in bytes.
@@ -52,7 +52,7 @@ func cookie(ctx context.Context, name string) string {
 
 // identify returns who r is from.
 func (a *Auth) identify(r *http.Request) (Subject, error) {
-	from := Subject{Addr: a.address(r), Agent: strings.ToValidUTF8(cut(r.UserAgent(), maxAgent), "")}
+	from := Subject{Addr: gate.Source(r, a.cfg.Proxies), Agent: strings.ToValidUTF8(cut(r.UserAgent(), maxAgent), "")}
 	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return a.byToken(r.Context(), from, strings.TrimSpace(token))
 	}
@@ -64,27 +64,6 @@ func (a *Auth) identify(r *http.Request) (Subject, error) {
 		return from, nil
 	}
 	return a.bySession(r.Context(), from, c.Value)
-}
-
-// address returns where r came from: the last address that no trusted proxy has.
-func (a *Auth) address(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	addr := peer.Addr().Unmap().WithZone("")
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		if !slices.ContainsFunc(a.cfg.Proxies, func(p netip.Prefix) bool { return p.Contains(addr) }) {
-			break
-		}
-		before, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
-			break
-		}
-		addr = before.Unmap().WithZone("")
-	}
-	return addr
 }
 
 // subject completes s with what user may: his grants, or those of a token, as far as

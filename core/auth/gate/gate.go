@@ -71,6 +71,7 @@ func New() *Gates {
 
 // network is what counts as one address: a customer has a whole /64 of IPv6.
 func network(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap() // ::ffff:192.0.2.1 is no IPv6 customer
 	bits := 32
 	if addr.Is6() {
 		bits = 64
