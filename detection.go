@@ -1,7 +1,9 @@
 package cordon
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -23,6 +25,16 @@ func (l Level) String() string { return levelNames[l&3] }
 
 // MarshalText is String.
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (l *Level) UnmarshalText(b []byte) error {
+	i := slices.Index(levelNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("level %q: want one of %q", b, levelNames)
+	}
+	*l = Level(i)
+	return nil
+}
 
 // Detection is one judgement by one detector, with its evidence.
 type Detection struct {

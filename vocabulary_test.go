@@ -125,3 +125,20 @@ func TestSpan(t *testing.T) {
 		}
 	}
 }
+
+// TestLevelText reads every level that is written, and nothing else.
+func TestLevelText(t *testing.T) {
+	for _, l := range []cordon.Level{cordon.None, cordon.Watch, cordon.Notify, cordon.Act} {
+		text, err := l.MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got cordon.Level
+		if err := got.UnmarshalText(text); err != nil || got != l {
+			t.Errorf("%s is read as %s, %v", text, got, err)
+		}
+	}
+	if err := new(cordon.Level).UnmarshalText([]byte("panic")); err == nil {
+		t.Error("a level that there is not is read")
+	}
+}

@@ -1,0 +1,116 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"cordon"
+	"cordon/wire"
+)
+
+// shelf stores reports, but for those that it can never take, and none while away.
+type shelf struct {
+	away   bool
+	bad    []uint64
+	stored []uint64
+	most   int // reports in one call
+}
+
+func (s *shelf) Ingest(_ context.Context, reports []cordon.Report) (events []cordon.Event, err error) {
+	if s.away {
+		return nil, errors.New("the database is away")
+	}
+	s.most = max(s.most, len(reports))
+	for _, r := range reports {
+		if slices.Contains(s.bad, r.ID.Seq) {
+			return nil, cordon.ErrInvalid // nothing of the transaction is stored
+		}
+	}
+	for _, r := range reports {
+		s.stored = append(s.stored, r.ID.Seq)
+		events = append(events, cordon.Event{Sort: cordon.EventDevice, ID: r.Device.ID})
+	}
+	return events, nil
+}
+
+// message is what the gateway appends to the bus.
+func message(t *testing.T, from, to uint64) []byte {
+	t.Helper()
+	var list []cordon.Report
+	for seq := from; seq <= to; seq++ {
+		list = append(list, cordon.Report{ID: cordon.ReportID{Router: "r", Boot: 1, Seq: seq}, Device: &cordon.Device{ID: "d"}})
+	}
+	data, err := wire.EncodeReports(0, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestIngest stores all that can be stored, leaves out what never can, and gives back
+// what cannot be stored now.
+func TestIngest(t *testing.T) {
+	s := &shelf{bad: []uint64{7, 230}}
+	told := 0
+	i := &ingest{store: s, metrics: newMetrics(), log: slog.New(slog.DiscardHandler), announce: func(subject string, data []byte) error {
+		var events []cordon.Event
+		if err := json.Unmarshal(data, &events); err != nil || subject != eventSubject {
+			t.Errorf("%s: %v", subject, err)
+		}
+		told += len(events)
+		return nil
+	}}
+	if err := i.handle(t.Context(), [][]byte{message(t, 1, 150), []byte("garbage"), message(t, 151, 300)}); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(s.stored)
+	if len(s.stored) != 298 || len(slices.Compact(s.stored)) != 298 || slices.Contains(s.stored, 7) || s.most > maxIngest || told != 298 {
+		t.Errorf("%d stored, %d told, %d at once", len(s.stored), told, s.most)
+	}
+	s.away = true
+	if err := i.handle(t.Context(), [][]byte{message(t, 301, 301)}); err == nil {
+		t.Error("a message is acknowledged that was not stored")
+	}
+	body := get(t, operationOf(i.metrics, nil), "/metrics", 200)
+	for _, want := range []string{"cordon_reports_stored_total 298", `cordon_reports_dropped_total{reason="invalid"} 2`, `reason="unreadable"} 1`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q among the metrics", want)
+		}
+	}
+}
+
+func operationOf(m *metrics, err error) *httptest.Server {
+	return httptest.NewServer(operation(m, map[string]func(context.Context) error{"database": func(context.Context) error { return err }}))
+}
+
+func get(t *testing.T, s *httptest.Server, path string, status int) string {
+	t.Helper()
+	defer s.Close()
+	resp, err := s.Client().Get(s.URL + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != status {
+		t.Errorf("%s: %s, %v", path, resp.Status, err)
+	}
+	return string(body)
+}
+
+// TestReady says which part is not.
+func TestReady(t *testing.T) {
+	m := newMetrics()
+	get(t, operationOf(m, nil), "/readyz", 200)
+	if body := get(t, operationOf(m, errors.New("away")), "/readyz", 503); !strings.Contains(body, "database: away") {
+		t.Errorf("%q", body)
+	}
+	get(t, operationOf(m, errors.New("away")), "/healthz", 200)
+}
