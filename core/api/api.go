@@ -74,6 +74,9 @@ func register(d *desk.Desk, mux *http.ServeMux) func() ([]byte, error) {
 	for i := range routes {
 		r := &routes[i]
 		r.Add(d, api, operation(d, api, r))
+		if r.Upload { // said afterwards: huma would read the body into memory
+			api.OpenAPI().Paths[r.Path].Post.RequestBody = upload
+		}
 	}
 	schemas := api.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own, which nobody ever sees
@@ -112,15 +115,15 @@ func operation(d *desk.Desk, api huma.API, r *desk.Route) huma.Operation {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: "Cordon-Reason", In: "header", Schema: text,
 			Description: "Why one of the provider's people looks at a customer's data: a ticket or a sentence. Needed without an open case."})
 	}
-	if r.Upload {
-		body := map[string]*huma.MediaType{
-			"text/csv":         {Schema: &huma.Schema{Type: huma.TypeString}},
-			"application/json": {Schema: &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeObject}}},
-		}
-		op.RequestBody = &huma.RequestBody{Required: true, Content: body, Description: "docs/reference/api.md describes the columns."}
-	}
 	return op
 }
+
+// upload is the body of a route that reads it as it comes.
+var upload = &huma.RequestBody{Required: true, Description: "docs/reference/api.md describes the columns.",
+	Content: map[string]*huma.MediaType{
+		"text/csv":         {Schema: &huma.Schema{Type: huma.TypeString}},
+		"application/json": {Schema: &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeObject}}},
+	}}
 
 // transform makes huma's own errors problems of ours, and says which request it was.
 // What huma quotes of the request stays out: it may be a password.

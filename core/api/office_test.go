@@ -37,6 +37,7 @@ type office struct {
 	own, other home
 	people     map[cordon.Role]*cordon.User
 	cookies    map[string]string // by user
+	last       answer            // of a script
 }
 
 // home is a customer with a site and all that belongs to it.

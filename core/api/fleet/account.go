@@ -1,3 +1,5 @@
+// Package fleet has the routes of what a provider runs: accounts, sites, routers, rules in
+// shadow, webhooks. Package api hangs them into its table.
 package fleet
 
 import (
@@ -18,6 +20,7 @@ type accountsInput struct {
 	Text string `query:"text" maxLength:"100" doc:"Beginning of a name or number."`
 }
 
+// ListAccounts is GET /v1/accounts.
 func ListAccounts(ctx context.Context, d *desk.Desk, in *accountsInput) (*desk.List[view.Account], error) {
 	q := desk.Query(in.Paging, desk.Where{}, desk.Span{})
 	q.Text = in.Text
@@ -39,6 +42,7 @@ type createAccountInput struct {
 	}
 }
 
+// CreateAccount is POST /v1/accounts.
 func CreateAccount(ctx context.Context, d *desk.Desk, in *createAccountInput) (*desk.Record[view.Account], error) {
 	if err := errors.Join(desk.Printable("body.name", &in.Body.Name), desk.Printable("body.reference", &in.Body.Reference), desk.Locale(&in.Body.Locale)); err != nil {
 		return nil, err
@@ -53,6 +57,7 @@ func CreateAccount(ctx context.Context, d *desk.Desk, in *createAccountInput) (*
 	return desk.Of(view.OfAccount(&a), a.Version), nil
 }
 
+// GetAccount is GET /v1/accounts/{account}.
 func GetAccount(ctx context.Context, d *desk.Desk, _ *desk.AccountPath) (*desk.Record[view.Account], error) {
 	c := desk.CallOf(ctx)
 	if c.Veiled {
@@ -72,6 +77,7 @@ type changeAccountInput struct {
 	}
 }
 
+// ChangeAccount is PATCH /v1/accounts/{account}.
 func ChangeAccount(ctx context.Context, d *desk.Desk, in *changeAccountInput) (*desk.Record[view.Account], error) {
 	c := desk.CallOf(ctx)
 	a := c.Account
@@ -104,6 +110,7 @@ type accountPolicyInput struct {
 	Body policyBody
 }
 
+// SetAccountPolicy is PUT /v1/accounts/{account}/policy.
 func SetAccountPolicy(ctx context.Context, d *desk.Desk, in *accountPolicyInput) (*desk.Record[view.Account], error) {
 	c := desk.CallOf(ctx)
 	a := c.Account
@@ -161,6 +168,7 @@ type eraseAccountInput struct {
 	desk.Match
 }
 
+// EraseAccount is DELETE /v1/accounts/{account}.
 func EraseAccount(ctx context.Context, d *desk.Desk, in *eraseAccountInput) (*desk.None, error) {
 	c := desk.CallOf(ctx)
 	if err := in.Check(c.Account.Version, false); err != nil {
@@ -203,6 +211,7 @@ type createSiteInput struct {
 	}
 }
 
+// CreateSite is POST /v1/accounts/{account}/sites.
 func CreateSite(ctx context.Context, d *desk.Desk, in *createSiteInput) (*desk.Record[view.Site], error) {
 	c := desk.CallOf(ctx)
 	b := &in.Body
@@ -230,6 +239,7 @@ type sitesInput struct {
 	Text    string `query:"text" maxLength:"100" doc:"Beginning of a name or number."`
 }
 
+// ListSites is GET /v1/sites.
 func ListSites(ctx context.Context, d *desk.Desk, in *sitesInput) (*desk.List[view.Site], error) {
 	q := desk.Query(in.Paging, desk.Where{Account: in.Account, Area: in.Area, Group: in.Group}, desk.Span{})
 	q.Text = in.Text
@@ -242,6 +252,7 @@ func ListSites(ctx context.Context, d *desk.Desk, in *sitesInput) (*desk.List[vi
 	return desk.Page(p, view.OfSite, func(v *cordon.Site) bool { return c.Veils(v.Account, v.ID) }, d.Auth.Veil().Site), err
 }
 
+// GetSite is GET /v1/sites/{site}.
 func GetSite(ctx context.Context, d *desk.Desk, _ *desk.SitePath) (*desk.Record[view.Site], error) {
 	c := desk.CallOf(ctx)
 	if c.Veiled {
@@ -261,6 +272,7 @@ type changeSiteInput struct {
 	}
 }
 
+// ChangeSite is PATCH /v1/sites/{site}.
 func ChangeSite(ctx context.Context, d *desk.Desk, in *changeSiteInput) (*desk.Record[view.Site], error) {
 	c := desk.CallOf(ctx)
 	site, b := c.Site, &in.Body
@@ -287,6 +299,7 @@ type sitePolicyInput struct {
 	Body policyBody
 }
 
+// SetSitePolicy is PUT /v1/sites/{site}/policy.
 func SetSitePolicy(ctx context.Context, d *desk.Desk, in *sitePolicyInput) (*desk.Record[view.Site], error) {
 	c := desk.CallOf(ctx)
 	site := c.Site
@@ -304,6 +317,7 @@ func SetSitePolicy(ctx context.Context, d *desk.Desk, in *sitePolicyInput) (*des
 	return desk.Of(view.OfSite(&site), site.Version), nil
 }
 
+// HandOver is POST /v1/sites/{site}/hand-over.
 func HandOver(ctx context.Context, d *desk.Desk, _ *desk.SitePath) (*desk.Record[view.Site], error) {
 	c := desk.CallOf(ctx)
 	c.Written = true // auth writes the record
@@ -324,6 +338,7 @@ type caseInput struct {
 	}
 }
 
+// OpenCase is POST /v1/sites/{site}/case.
 func OpenCase(ctx context.Context, d *desk.Desk, in *caseInput) (*desk.Record[desk.OpenedCase], error) {
 	c := desk.CallOf(ctx)
 	c.Written = true // auth writes the record
@@ -334,6 +349,7 @@ func OpenCase(ctx context.Context, d *desk.Desk, in *caseInput) (*desk.Record[de
 	return desk.Of(desk.OfCase(&opened), 1), nil
 }
 
+// CloseCase is DELETE /v1/sites/{site}/case.
 func CloseCase(ctx context.Context, d *desk.Desk, _ *desk.SitePath) (*desk.None, error) {
 	c := desk.CallOf(ctx)
 	c.Written = true

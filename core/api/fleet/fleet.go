@@ -46,6 +46,7 @@ type routersInput struct {
 	RouterFilter
 }
 
+// ListRouters is GET /v1/routers.
 func ListRouters(ctx context.Context, d *desk.Desk, in *routersInput) (*desk.List[view.Router], error) {
 	q := in.query(in.Paging)
 	c := desk.CallOf(ctx)
@@ -57,11 +58,13 @@ func ListRouters(ctx context.Context, d *desk.Desk, in *routersInput) (*desk.Lis
 	return desk.Page(p, view.OfRouter, func(r *cordon.Router) bool { return c.Veils(r.Account, r.Site) }, d.Auth.Veil().Router), err
 }
 
-type routerPath struct {
+// RouterPath is the path of a router.
+type RouterPath struct {
 	Router string `path:"router" maxLength:"64"`
 }
 
-func GetRouter(ctx context.Context, d *desk.Desk, _ *routerPath) (*desk.Record[view.Router], error) {
+// GetRouter is GET /v1/routers/{router}.
+func GetRouter(ctx context.Context, d *desk.Desk, _ *RouterPath) (*desk.Record[view.Router], error) {
 	c := desk.CallOf(ctx)
 	if c.Veiled {
 		d.Auth.Veil().Router(&c.Router)
@@ -92,7 +95,7 @@ type importInput struct {
 	DryRun bool `query:"dry_run" doc:"Change nothing, only say what would happen."`
 }
 
-// importRouters takes a list: all of it, or nothing while there are problems.
+// ImportRouters takes a list: all of it, or nothing while there are problems.
 func ImportRouters(ctx context.Context, d *desk.Desk, in *importInput) (*importResult, error) {
 	c := desk.CallOf(ctx)
 	kind, _, _ := mime.ParseMediaType(c.Request.Header.Get("Content-Type"))
@@ -133,6 +136,7 @@ type export struct {
 	Body        func(huma.Context)
 }
 
+// ExportRouters is GET /v1/routers/export.
 func ExportRouters(ctx context.Context, d *desk.Desk, in *struct{ RouterFilter }) (*export, error) {
 	c := desk.CallOf(ctx)
 	q := in.query(desk.Paging{Limit: cordon.MaxLimit})
@@ -178,12 +182,13 @@ func write(ctx context.Context, d *desk.Desk, c *desk.Call, w http.ResponseWrite
 }
 
 type revokeInput struct {
-	routerPath
+	RouterPath
 	Body struct {
 		Reason string `json:"reason" minLength:"3" maxLength:"500"`
 	}
 }
 
+// RevokeRouter is POST /v1/routers/{router}/revoke.
 func RevokeRouter(ctx context.Context, d *desk.Desk, in *revokeInput) (*desk.Record[view.Router], error) {
 	c := desk.CallOf(ctx)
 	if err := d.Store.Revoke(ctx, c.Router.ID, in.Body.Reason); err != nil {
@@ -207,7 +212,8 @@ func disconnected(ctx context.Context, d *desk.Desk, c *desk.Call) (*desk.Record
 	return desk.Of(view.OfRouter(&r), r.Version), nil
 }
 
-func ResetRouter(ctx context.Context, d *desk.Desk, _ *routerPath) (*desk.Record[view.Router], error) {
+// ResetRouter is POST /v1/routers/{router}/reset.
+func ResetRouter(ctx context.Context, d *desk.Desk, _ *RouterPath) (*desk.Record[view.Router], error) {
 	c := desk.CallOf(ctx)
 	if err := d.Store.Reset(ctx, c.Router.ID); err != nil {
 		return nil, err
@@ -215,6 +221,7 @@ func ResetRouter(ctx context.Context, d *desk.Desk, _ *routerPath) (*desk.Record
 	return disconnected(ctx, d, c)
 }
 
+// ListShadows is GET /v1/shadows.
 func ListShadows(ctx context.Context, d *desk.Desk, _ *desk.None) (*desk.List[view.Shadow], error) {
 	all, _, err := d.Store.Shadows(ctx)
 	return desk.Page(cordon.Page[cordon.Shadow]{Items: all}, view.OfShadow, nil, nil), err
@@ -233,6 +240,7 @@ type shadowInput struct {
 // maxShadows bounds the rules in shadow, as agents do (agent/desired).
 const maxShadows = 256
 
+// CreateShadow is POST /v1/shadows.
 func CreateShadow(ctx context.Context, d *desk.Desk, in *shadowInput) (*desk.Record[view.Shadow], error) {
 	c, now := desk.CallOf(ctx), d.Moment()
 	l := desk.Lasting{Expires: in.Body.Expires}
@@ -262,6 +270,7 @@ type shadowPath struct {
 	Shadow string `path:"shadow" maxLength:"64"`
 }
 
+// LiftShadow is DELETE /v1/shadows/{shadow}.
 func LiftShadow(ctx context.Context, d *desk.Desk, in *shadowPath) (*desk.None, error) {
 	return nil, changeShadows(ctx, d, desk.CallOf(ctx), "", func(all []cordon.Shadow) ([]cordon.Shadow, error) {
 		left := slices.DeleteFunc(slices.Clone(all), func(x cordon.Shadow) bool { return x.ID == in.Shadow })

@@ -18,17 +18,20 @@ import (
 // maxWebhooks bounds the webhooks of an account.
 const maxWebhooks = 10
 
+// ListWebhooks is GET /v1/accounts/{account}/webhooks.
 func ListWebhooks(ctx context.Context, d *desk.Desk, _ *desk.AccountPath) (*desk.List[view.Webhook], error) {
 	all, err := d.Store.Webhooks(ctx, desk.CallOf(ctx).Account.ID)
 	return desk.Page(cordon.Page[cordon.Webhook]{Items: all}, view.OfWebhook, nil, nil), err
 }
 
-type webhookPath struct {
+// WebhookPath is the path of a webhook.
+type WebhookPath struct {
 	desk.AccountPath
 	Webhook string `path:"webhook" maxLength:"64"`
 }
 
-func GetWebhook(ctx context.Context, d *desk.Desk, _ *webhookPath) (*desk.Record[view.Webhook], error) {
+// GetWebhook is GET /v1/accounts/{account}/webhooks/{webhook}.
+func GetWebhook(ctx context.Context, d *desk.Desk, _ *WebhookPath) (*desk.Record[view.Webhook], error) {
 	w := &desk.CallOf(ctx).Hook
 	return desk.Of(view.OfWebhook(w), w.Version), nil
 }
@@ -42,6 +45,7 @@ type createWebhookInput struct {
 	}
 }
 
+// CreateWebhook is POST /v1/accounts/{account}/webhooks.
 func CreateWebhook(ctx context.Context, d *desk.Desk, in *createWebhookInput) (*desk.Record[view.Webhook], error) {
 	if err := checkTarget(in.Body.URL); err != nil {
 		return nil, err
@@ -78,7 +82,7 @@ func sorts(names []string) []cordon.EventSort {
 }
 
 type changeWebhookInput struct {
-	webhookPath
+	WebhookPath
 	desk.Match
 	Body struct {
 		URL    *string  `json:"url,omitempty" maxLength:"2000"`
@@ -87,6 +91,7 @@ type changeWebhookInput struct {
 	}
 }
 
+// ChangeWebhook is PATCH /v1/accounts/{account}/webhooks/{webhook}.
 func ChangeWebhook(ctx context.Context, d *desk.Desk, in *changeWebhookInput) (*desk.Record[view.Webhook], error) {
 	w, b := desk.CallOf(ctx).Hook, &in.Body
 	if err := in.Check(w.Version, false); err != nil {
@@ -110,7 +115,8 @@ func ChangeWebhook(ctx context.Context, d *desk.Desk, in *changeWebhookInput) (*
 	return desk.Of(view.OfWebhook(&w), w.Version), nil
 }
 
-func DeleteWebhook(ctx context.Context, d *desk.Desk, _ *webhookPath) (*desk.None, error) {
+// DeleteWebhook is DELETE /v1/accounts/{account}/webhooks/{webhook}.
+func DeleteWebhook(ctx context.Context, d *desk.Desk, _ *WebhookPath) (*desk.None, error) {
 	return nil, d.Store.DeleteWebhook(ctx, desk.CallOf(ctx).Hook.ID)
 }
 

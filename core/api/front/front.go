@@ -44,6 +44,9 @@ func NoteOf(ctx context.Context) *Note {
 	return new(Note)
 }
 
+// answerWithin is how long an answer may take, with its way to the client.
+const answerWithin = time.Minute
+
 // maxTarget bounds a request's path and query, in bytes. What a form of ours sends is
 // a tenth of it.
 const maxTarget = 8 << 10
@@ -56,6 +59,8 @@ func Wrap(next http.Handler, cfg Config) http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, n))
 		headers(w.Header(), n.ID, cfg.Secure)
 		a := &answer{w: w, r: r}
+		// Of the connection: a route that takes longer says so itself.
+		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerWithin))
 		defer func() {
 			if v := recover(); v != nil {
 				a.fall(v, n, cfg.Log)

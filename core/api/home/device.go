@@ -23,6 +23,7 @@ type devicesInput struct {
 	Text  string `query:"text" maxLength:"100" doc:"Beginning of a name, a maker or an address."`
 }
 
+// ListDevices is GET /v1/devices.
 func ListDevices(ctx context.Context, d *desk.Desk, in *devicesInput) (*desk.List[view.Device], error) {
 	q := desk.Query(in.Paging, in.Where, desk.Span{})
 	q.Model, q.State, q.Level, q.Text = in.Model, in.State, desk.Level(in.Level), in.Text
@@ -35,6 +36,7 @@ func ListDevices(ctx context.Context, d *desk.Desk, in *devicesInput) (*desk.Lis
 	return desk.Page(p, view.OfDevice, func(d *cordon.DeviceRecord) bool { return c.Veils(d.Account, d.Site) }, d.Auth.Veil().Device), err
 }
 
+// GetDevice is GET /v1/sites/{site}/devices/{device}.
 func GetDevice(ctx context.Context, d *desk.Desk, _ *desk.DevicePath) (*desk.Record[view.Device], error) {
 	r := &desk.CallOf(ctx).Device
 	return desk.Of(view.OfDevice(r), r.Version), nil
@@ -51,6 +53,7 @@ type changeDeviceInput struct {
 	}
 }
 
+// ChangeDevice is PATCH /v1/sites/{site}/devices/{device}.
 func ChangeDevice(ctx context.Context, d *desk.Desk, in *changeDeviceInput) (*desk.Record[view.Device], error) {
 	c := desk.CallOf(ctx)
 	r, b := c.Device, &in.Body
@@ -133,13 +136,22 @@ func restrict(ctx context.Context, d *desk.Desk, verb cordon.Verb, l desk.Lastin
 	return place(ctx, d, o.ID, l.Reason, func(d *cordon.Desired) error { return order.Add(d, o) })
 }
 
-type quarantineInput struct {
-	desk.DevicePath
-	Body desk.Lasting `required:"false"`
+// lasting is l, or what counts when nothing was sent.
+func lasting(l *desk.Lasting) desk.Lasting {
+	if l == nil {
+		return desk.Lasting{}
+	}
+	return *l
 }
 
+type quarantineInput struct {
+	desk.DevicePath
+	Body *desk.Lasting
+}
+
+// Quarantine is POST /v1/sites/{site}/devices/{device}/quarantine.
 func Quarantine(ctx context.Context, d *desk.Desk, in *quarantineInput) (*ordered, error) {
-	return restrict(ctx, d, cordon.VerbQuarantine, in.Body, cordon.Target{}, cordon.Rate{})
+	return restrict(ctx, d, cordon.VerbQuarantine, lasting(in.Body), cordon.Target{}, cordon.Rate{})
 }
 
 type blockInput struct {
@@ -150,6 +162,7 @@ type blockInput struct {
 	}
 }
 
+// Block is POST /v1/sites/{site}/devices/{device}/block.
 func Block(ctx context.Context, d *desk.Desk, in *blockInput) (*ordered, error) {
 	return restrict(ctx, d, cordon.VerbBlock, in.Body.Lasting, target(&in.Body.Target), cordon.Rate{})
 }
@@ -163,6 +176,7 @@ type limitInput struct {
 	}
 }
 
+// Limit is POST /v1/sites/{site}/devices/{device}/limit.
 func Limit(ctx context.Context, d *desk.Desk, in *limitInput) (*ordered, error) {
 	return restrict(ctx, d, cordon.VerbLimit, in.Body.Lasting, target(&in.Body.Target), cordon.Rate(in.Body.Rate))
 }
@@ -173,6 +187,7 @@ func target(t *view.Target) cordon.Target {
 	return cordon.Target{Proto: t.Protocol, Ports: ports, LocalPort: t.LocalPort, Peer: t.Peer, Net: t.Net, Name: t.Name}
 }
 
+// Allow is POST /v1/sites/{site}/devices/{device}/allow.
 func Allow(ctx context.Context, d *desk.Desk, in *blockInput) (*ordered, error) {
 	c, now := desk.CallOf(ctx), d.Moment()
 	p := cordon.Permission{ID: c.NewID(d.Now()), Device: c.Device.Device.ID, Target: target(&in.Body.Target), Reason: in.Body.Reason,
@@ -180,23 +195,25 @@ func Allow(ctx context.Context, d *desk.Desk, in *blockInput) (*ordered, error) 
 	return place(ctx, d, p.ID, p.Reason, func(d *cordon.Desired) error { return order.Allow(d, p) })
 }
 
+// Release is POST /v1/sites/{site}/devices/{device}/release.
 func Release(ctx context.Context, d *desk.Desk, in *quarantineInput) (*ordered, error) {
-	c, now := desk.CallOf(ctx), d.Moment()
-	r := cordon.Release{Device: c.Device.Device.ID, By: who(d, c), At: now, Expires: in.Body.Until(now)}
-	return place(ctx, d, c.Device.Device.ID, in.Body.Reason, func(d *cordon.Desired) error { return order.ReleaseDevice(d, r) })
+	c, now, l := desk.CallOf(ctx), d.Moment(), lasting(in.Body)
+	r := cordon.Release{Device: c.Device.Device.ID, By: who(d, c), At: now, Expires: l.Until(now)}
+	return place(ctx, d, c.Device.Device.ID, l.Reason, func(d *cordon.Desired) error { return order.ReleaseDevice(d, r) })
 }
 
 type undoInput struct {
 	desk.DevicePath
-	Action string       `path:"action" maxLength:"100" doc:"Id of an order, a permission, or an action of the router's."`
-	Body   desk.Lasting `required:"false"`
+	Action string `path:"action" maxLength:"100" doc:"Id of an order, a permission, or an action of the router's."`
+	Body   *desk.Lasting
 }
 
+// Undo is POST /v1/sites/{site}/devices/{device}/undo/{action}.
 func Undo(ctx context.Context, d *desk.Desk, in *undoInput) (*ordered, error) {
-	c, now := desk.CallOf(ctx), d.Moment()
+	c, now, l := desk.CallOf(ctx), d.Moment(), lasting(in.Body)
 	c.What = "action " + in.Action + " of device " + c.Device.Device.ID
-	r := cordon.Release{Action: in.Action, Device: c.Device.Device.ID, By: who(d, c), At: now, Expires: in.Body.Until(now)}
-	return place(ctx, d, in.Action, in.Body.Reason, func(d *cordon.Desired) error { return order.Undo(d, r) })
+	r := cordon.Release{Action: in.Action, Device: c.Device.Device.ID, By: who(d, c), At: now, Expires: l.Until(now)}
+	return place(ctx, d, in.Action, l.Reason, func(d *cordon.Desired) error { return order.Undo(d, r) })
 }
 
 type incidentsInput struct {
@@ -209,6 +226,7 @@ type incidentsInput struct {
 	State  string `query:"state" enum:"open,over"`
 }
 
+// ListIncidents is GET /v1/incidents.
 func ListIncidents(ctx context.Context, d *desk.Desk, in *incidentsInput) (*desk.List[view.Incident], error) {
 	q := desk.Query(in.Paging, in.Where, in.Span)
 	q.Device, q.Kind, q.Level, q.State = in.Device, cordon.Kind(in.Kind), desk.Level(in.Level), in.State
@@ -221,6 +239,7 @@ func ListIncidents(ctx context.Context, d *desk.Desk, in *incidentsInput) (*desk
 	return desk.Page(p, view.OfIncident, func(i *cordon.IncidentRecord) bool { return c.Veils(i.Account, i.Site) }, d.Auth.Veil().Incident), err
 }
 
+// IncidentPath is the path of an incident.
 type IncidentPath struct {
 	desk.SitePath
 	Incident string `path:"incident" maxLength:"100"`
@@ -229,6 +248,7 @@ type IncidentPath struct {
 // maxDetails bounds the detections and actions that stand with an incident.
 const maxDetails = 100
 
+// GetIncident is GET /v1/sites/{site}/incidents/{incident}.
 func GetIncident(ctx context.Context, d *desk.Desk, in *IncidentPath) (*desk.Record[view.IncidentStory], error) {
 	c := desk.CallOf(ctx)
 	i, err := d.Store.Incident(ctx, c.Site.ID, in.Incident)
@@ -272,6 +292,7 @@ type closeInput struct {
 	}
 }
 
+// CloseIncident is POST /v1/sites/{site}/incidents/{incident}/close.
 func CloseIncident(ctx context.Context, d *desk.Desk, in *closeInput) (*desk.Record[view.Incident], error) {
 	c := desk.CallOf(ctx)
 	i, err := d.Store.Incident(ctx, c.Site.ID, in.Incident)
@@ -300,6 +321,7 @@ type detectionsInput struct {
 	Level  string `query:"level" enum:"watch,notify,act" doc:"At least."`
 }
 
+// ListDetections is GET /v1/detections.
 func ListDetections(ctx context.Context, d *desk.Desk, in *detectionsInput) (*desk.List[view.Detection], error) {
 	q := desk.Query(in.Paging, in.Where, in.Span)
 	q.Device, q.Kind, q.Level = in.Device, cordon.Kind(in.Kind), desk.Level(in.Level)
@@ -317,6 +339,7 @@ type detectionPath struct {
 	Detection string `path:"detection" maxLength:"100"`
 }
 
+// GetDetection is GET /v1/sites/{site}/detections/{detection}.
 func GetDetection(ctx context.Context, d *desk.Desk, in *detectionPath) (*desk.Record[view.Detection], error) {
 	c := desk.CallOf(ctx)
 	r, err := d.Store.Detection(ctx, c.Site.ID, in.Detection)
@@ -337,6 +360,7 @@ type actionsInput struct {
 	Verb   string `query:"verb" enum:"notify,limit,block,quarantine,release"`
 }
 
+// ListActions is GET /v1/actions.
 func ListActions(ctx context.Context, d *desk.Desk, in *actionsInput) (*desk.List[view.Action], error) {
 	q := desk.Query(in.Paging, in.Where, in.Span)
 	q.Device, q.Verb = in.Device, in.Verb

@@ -45,7 +45,7 @@ const (
 	eventWithin = 10 * time.Second
 )
 
-// events tells what changes. A stream begins with hello, or with resync if the reader
+// Events tells what changes. A stream begins with hello, or with resync if the reader
 // was here before: what happened meanwhile is in the records, not in the stream.
 func Events(ctx context.Context, d *desk.Desk, in *eventsInput) (*stream, error) {
 	c := desk.CallOf(ctx)

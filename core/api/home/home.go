@@ -1,3 +1,6 @@
+// Package home has the routes of a home: how it is, its devices and incidents, what its
+// router should do, and the stream of what changes. Package api hangs them into its
+// table.
 package home
 
 import (
@@ -47,6 +50,7 @@ type overviewDevices struct {
 // maxOpen is how many open incidents an overview shows.
 const maxOpen = 20
 
+// Overview is GET /v1/sites/{site}/overview.
 func Overview(ctx context.Context, d *desk.Desk, _ *desk.SitePath) (*desk.Record[overview], error) {
 	c := desk.CallOf(ctx)
 	own := cordon.Scope{Sites: []string{c.Site.ID}}
@@ -128,6 +132,7 @@ func state(o *overview, r *cordon.Router, policy cordon.Policy) (state, sentence
 	return "well", "All is well."
 }
 
+// GetDesired is GET /v1/sites/{site}/desired.
 func GetDesired(ctx context.Context, d *desk.Desk, _ *desk.SitePath) (*desk.Record[view.Desired], error) {
 	c := desk.CallOf(ctx)
 	want, err := d.Store.Desired(ctx, c.Site.ID)
@@ -239,10 +244,12 @@ func ask[T any](ctx context.Context, d *desk.Desk, site, what, device string) (*
 	return out, nil
 }
 
+// AskLedger is GET /v1/sites/{site}/ledger.
 func AskLedger(ctx context.Context, d *desk.Desk, _ *desk.SitePath) (*desk.List[sent], error) {
 	return ask[sent](ctx, d, desk.CallOf(ctx).Site.ID, "ledger", "")
 }
 
+// AskDestinations is GET /v1/sites/{site}/devices/{device}/destinations.
 func AskDestinations(ctx context.Context, d *desk.Desk, _ *desk.DevicePath) (*desk.List[destination], error) {
 	c := desk.CallOf(ctx)
 	return ask[destination](ctx, d, c.Site.ID, "destinations", c.Device.Device.ID)

@@ -1,3 +1,6 @@
+// Package people has the routes of who may: log-in, oneself, other people, and the
+// record. Package auth decides and writes the record of most; these routes speak JSON
+// for it. Package api hangs them into its table.
 package people
 
 import (
@@ -22,6 +25,7 @@ func person(c *desk.Call, u *cordon.User) view.User {
 	return view.OfUser(&seen, func(cordon.Grant) bool { return true })
 }
 
+// ListUsers is GET /v1/users.
 func ListUsers(ctx context.Context, d *desk.Desk, in *usersInput) (*desk.List[view.User], error) {
 	q := desk.Query(in.Paging, desk.Where{Account: in.Account}, desk.Span{})
 	q.Text = in.Text
@@ -34,11 +38,13 @@ func ListUsers(ctx context.Context, d *desk.Desk, in *usersInput) (*desk.List[vi
 	return desk.Page(p, func(u *cordon.User) view.User { return person(c, u) }, nil, nil), err
 }
 
-type userPath struct {
+// UserPath is the path of a person.
+type UserPath struct {
 	User string `path:"user" maxLength:"64"`
 }
 
-func GetUser(ctx context.Context, d *desk.Desk, _ *userPath) (*desk.Record[view.User], error) {
+// GetUser is GET /v1/users/{user}.
+func GetUser(ctx context.Context, d *desk.Desk, _ *UserPath) (*desk.Record[view.User], error) {
 	c := desk.CallOf(ctx)
 	return desk.Of(person(c, &c.User), c.User.Version), nil
 }
@@ -60,6 +66,7 @@ type invited struct {
 	}
 }
 
+// Invite is POST /v1/invitations.
 func Invite(ctx context.Context, d *desk.Desk, in *inviteInput) (*invited, error) {
 	if err := errors.Join(desk.Printable("body.name", &in.Body.Name), desk.Locale(&in.Body.Locale)); err != nil {
 		return nil, err
@@ -74,7 +81,7 @@ func Invite(ctx context.Context, d *desk.Desk, in *inviteInput) (*invited, error
 }
 
 type changeUserInput struct {
-	userPath
+	UserPath
 	desk.Match
 	Body struct {
 		Name     *string `json:"name,omitempty" maxLength:"100"`
@@ -84,6 +91,7 @@ type changeUserInput struct {
 	}
 }
 
+// ChangeUser is PATCH /v1/users/{user}.
 func ChangeUser(ctx context.Context, d *desk.Desk, in *changeUserInput) (*desk.Record[view.User], error) {
 	c, b := desk.CallOf(ctx), &in.Body
 	c.Written = true // auth writes the record
@@ -100,7 +108,8 @@ func ChangeUser(ctx context.Context, d *desk.Desk, in *changeUserInput) (*desk.R
 	return desk.Of(person(c, &u), u.Version), nil
 }
 
-func EraseUser(ctx context.Context, d *desk.Desk, _ *userPath) (*desk.None, error) {
+// EraseUser is DELETE /v1/users/{user}.
+func EraseUser(ctx context.Context, d *desk.Desk, _ *UserPath) (*desk.None, error) {
 	c := desk.CallOf(ctx)
 	c.Written = true
 	return nil, d.Auth.ErasePerson(ctx, c.User.ID)
@@ -113,7 +122,8 @@ type resetToken struct {
 	}
 }
 
-func ResetUser(ctx context.Context, d *desk.Desk, _ *userPath) (*resetToken, error) {
+// ResetUser is POST /v1/users/{user}/reset.
+func ResetUser(ctx context.Context, d *desk.Desk, _ *UserPath) (*resetToken, error) {
 	c := desk.CallOf(ctx)
 	c.Written = true
 	token, err := d.Auth.Reset(ctx, c.User.ID)
@@ -126,12 +136,13 @@ func ResetUser(ctx context.Context, d *desk.Desk, _ *userPath) (*resetToken, err
 }
 
 type grantInput struct {
-	userPath
+	UserPath
 	Role    string `query:"role" required:"true" enum:"owner,member,business,installer,analyst,operator,administrator"`
 	Account string `query:"account" maxLength:"64"`
 	Site    string `query:"site" maxLength:"64"`
 }
 
+// RemoveGrant is DELETE /v1/users/{user}/grants.
 func RemoveGrant(ctx context.Context, d *desk.Desk, in *grantInput) (*desk.None, error) {
 	return nil, d.Auth.Remove(ctx, in.User, cordon.Grant{Role: cordon.Role(in.Role), Account: in.Account, Site: in.Site})
 }
@@ -145,6 +156,7 @@ type auditInput struct {
 	Verb    string `query:"verb" maxLength:"64"`
 }
 
+// ListAudit is GET /v1/audit.
 func ListAudit(ctx context.Context, d *desk.Desk, in *auditInput) (*desk.List[view.Audit], error) {
 	q := desk.Query(in.Paging, desk.Where{Account: in.Account, Site: in.Site}, in.Span)
 	q.User, q.Verb = in.User, in.Verb

@@ -30,6 +30,7 @@ type me struct {
 	Version int64             `json:"version"`
 }
 
+// GetMe is GET /v1/session.
 func GetMe(ctx context.Context, d *desk.Desk, _ *desk.None) (*desk.Record[me], error) {
 	subject := desk.CallOf(ctx).Subject
 	u, err := d.Store.User(ctx, subject.User)
@@ -62,6 +63,7 @@ type logInInput struct {
 	}
 }
 
+// LogIn is POST /v1/session.
 func LogIn(ctx context.Context, d *desk.Desk, in *logInInput) (*entered, error) {
 	e, err := d.Auth.LogIn(ctx, in.Body.Email, in.Body.Password)
 	if err != nil {
@@ -74,6 +76,7 @@ type left struct {
 	SetCookie []string `header:"Set-Cookie"`
 }
 
+// LogOut is DELETE /v1/session.
 func LogOut(ctx context.Context, d *desk.Desk, _ *desk.None) (*left, error) {
 	c, err := d.Auth.LogOut(ctx)
 	if err != nil {
@@ -113,10 +116,12 @@ func (f *finishing) response() []byte {
 	return b
 }
 
+// BeginLogIn is POST /v1/session/passkey.
 func BeginLogIn(ctx context.Context, d *desk.Desk, _ *desk.None) (*ceremony, error) {
 	return begun(d.Auth.BeginLogIn(ctx))
 }
 
+// FinishLogIn is POST /v1/session/passkey/finish.
 func FinishLogIn(ctx context.Context, d *desk.Desk, in *finishing) (*entered, error) {
 	e, err := d.Auth.FinishLogIn(ctx, in.Body.ID, in.response())
 	if err != nil {
@@ -132,6 +137,7 @@ type acceptInput struct {
 	}
 }
 
+// Accept is POST /v1/session/invitation.
 func Accept(ctx context.Context, d *desk.Desk, in *acceptInput) (*entered, error) {
 	e, err := d.Auth.Accept(ctx, in.Body.Token, in.Body.Password)
 	if err != nil {
@@ -147,6 +153,7 @@ type changeMeInput struct {
 	}
 }
 
+// ChangeMe is PATCH /v1/me.
 func ChangeMe(ctx context.Context, d *desk.Desk, in *changeMeInput) (*desk.Record[me], error) {
 	err := d.Auth.ChangePerson(ctx, desk.CallOf(ctx).Subject.User, auth.PersonUpdate{Name: in.Body.Name, Locale: in.Body.Locale})
 	if err != nil {
@@ -162,6 +169,7 @@ type passwordInput struct {
 	}
 }
 
+// ChangePassword is PUT /v1/me/password.
 func ChangePassword(ctx context.Context, d *desk.Desk, in *passwordInput) (*entered, error) {
 	e, err := d.Auth.SetPassword(ctx, in.Body.Before, in.Body.Password)
 	if err != nil {
@@ -179,6 +187,7 @@ type session struct {
 	Current bool      `json:"current"`
 }
 
+// MySessions is GET /v1/me/sessions.
 func MySessions(ctx context.Context, d *desk.Desk, _ *desk.None) (*desk.List[session], error) {
 	all, err := d.Auth.Sessions(ctx)
 	return desk.Page(cordon.Page[auth.SessionInfo]{Items: all}, func(i *auth.SessionInfo) session {
@@ -190,6 +199,7 @@ type sessionPath struct {
 	Session string `path:"session" maxLength:"64"`
 }
 
+// EndSession is DELETE /v1/me/sessions/{session}.
 func EndSession(ctx context.Context, d *desk.Desk, in *sessionPath) (*desk.None, error) {
 	return nil, d.Auth.EndSession(ctx, in.Session)
 }
@@ -209,15 +219,18 @@ func ofPasskey(k *cordon.Passkey) passkey {
 	return p
 }
 
+// MyPasskeys is GET /v1/me/passkeys.
 func MyPasskeys(ctx context.Context, d *desk.Desk, _ *desk.None) (*desk.List[passkey], error) {
 	all, err := d.Auth.Passkeys(ctx)
 	return desk.Page(cordon.Page[cordon.Passkey]{Items: all}, ofPasskey, nil, nil), err
 }
 
+// BeginPasskey is POST /v1/me/passkeys.
 func BeginPasskey(ctx context.Context, d *desk.Desk, _ *desk.None) (*ceremony, error) {
 	return begun(d.Auth.BeginPasskey(ctx))
 }
 
+// FinishPasskey is POST /v1/me/passkeys/finish.
 func FinishPasskey(ctx context.Context, d *desk.Desk, in *finishing) (*desk.Record[passkey], error) {
 	k, err := d.Auth.FinishPasskey(ctx, in.Body.ID, in.Body.Name, in.response())
 	if err != nil {
@@ -230,6 +243,7 @@ type passkeyPath struct {
 	Passkey string `path:"passkey" maxLength:"1400"`
 }
 
+// RemovePasskey is DELETE /v1/me/passkeys/{passkey}.
 func RemovePasskey(ctx context.Context, d *desk.Desk, in *passkeyPath) (*desk.None, error) {
 	id, err := base64.RawURLEncoding.DecodeString(in.Passkey)
 	if err != nil {
@@ -256,6 +270,7 @@ func ofToken(t *cordon.Token) token {
 	return v
 }
 
+// MyTokens is GET /v1/me/tokens.
 func MyTokens(ctx context.Context, d *desk.Desk, _ *desk.None) (*desk.List[token], error) {
 	all, err := d.Auth.Tokens(ctx)
 	return desk.Page(cordon.Page[cordon.Token]{Items: all}, ofToken, nil, nil), err
@@ -269,6 +284,7 @@ type tokenInput struct {
 	}
 }
 
+// MakeToken is POST /v1/me/tokens.
 func MakeToken(ctx context.Context, d *desk.Desk, in *tokenInput) (*desk.Record[token], error) {
 	grants := view.Each(in.Body.Grants, (*view.Grant).Grant)
 	t, text, err := d.Auth.MakeToken(ctx, in.Body.Name, grants, cordon.TimeOf(in.Body.Expires))
@@ -284,6 +300,7 @@ type tokenPath struct {
 	Token string `path:"token" maxLength:"64"`
 }
 
+// EndToken is DELETE /v1/me/tokens/{token}.
 func EndToken(ctx context.Context, d *desk.Desk, in *tokenPath) (*desk.None, error) {
 	return nil, d.Auth.EndToken(ctx, in.Token)
 }

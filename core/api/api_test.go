@@ -1,0 +1,330 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cordon"
+	"cordon/core/api"
+	"cordon/core/auth"
+)
+
+// reader reads a stream of events.
+type reader struct {
+	t     *testing.T
+	lines chan string
+	stop  context.CancelFunc
+}
+
+// listen opens a stream as u.
+func (o *office) listen(t *testing.T, u *cordon.User, query string, headers ...string) *reader {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, "GET", o.server.URL+"/v1/events"+query, nil)
+	o.must(err)
+	req.Header.Set("Cookie", o.as(u))
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := o.server.Client().Do(req)
+	o.must(err)
+	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("%d %v", res.StatusCode, res.Header)
+	}
+	r := &reader{t: t, lines: make(chan string), stop: cancel}
+	go func() {
+		defer res.Body.Close()
+		defer close(r.lines)
+		s := bufio.NewScanner(res.Body)
+		for s.Scan() {
+			select {
+			case r.lines <- s.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return r
+}
+
+// until reads to a line that has text, and returns it. Lines that have not are skipped.
+func (r *reader) until(text string, never ...string) string {
+	r.t.Helper()
+	late := time.After(10 * time.Second)
+	for {
+		select {
+		case line, open := <-r.lines:
+			if !open {
+				r.t.Fatalf("the stream ended before %q", text)
+			}
+			for _, n := range never {
+				if strings.Contains(line, n) {
+					r.t.Errorf("got %q", line)
+				}
+			}
+			if strings.Contains(line, text) {
+				return line
+			}
+		case <-late:
+			r.t.Fatalf("no %q", text)
+		}
+	}
+}
+
+// TestEvents tells each reader what he may see, as it happens.
+func TestEvents(t *testing.T) {
+	o := newOffice(t)
+	owner := o.listen(t, o.people[cordon.RoleOwner], "")
+	incidents := o.listen(t, o.people[cordon.RoleOwner], "?sort=incident&level=act")
+	analyst := o.listen(t, o.people[cordon.RoleAnalyst], "")
+	again := o.listen(t, o.people[cordon.RoleInstaller], "", "Last-Event-ID: 06h0")
+	for _, r := range []*reader{owner, incidents, analyst} {
+		r.until("event: hello")
+		r.until(": beat")
+	}
+	again.until("event: resync", "hello")
+	now := o.store.now()
+	o.events.Publish([]cordon.Event{
+		{Sort: cordon.EventDevice, Account: o.other.account, Site: o.other.site, ID: o.other.device, At: now},
+		{Sort: cordon.EventDevice, Account: o.own.account, Site: o.own.site, ID: o.own.device, At: now},
+		{Sort: cordon.EventIncident, Account: o.own.account, Site: o.own.site, ID: "weak", Level: cordon.Watch, At: now},
+		{Sort: cordon.EventIncident, Account: o.own.account, Site: o.own.site, ID: "strong", Level: cordon.Act, At: now},
+	})
+	if line := owner.until(`"sort":"device"`, o.other.site); !strings.Contains(line, o.own.device) {
+		t.Error(line)
+	}
+	owner.until("strong")
+	incidents.until("strong", "weak", o.own.device)
+	again.until("strong", o.other.site)
+	if line := analyst.until(`"sort":"device"`); !strings.Contains(line, o.other.site) || strings.Contains(line, o.other.device) {
+		t.Errorf("an analyst got %s", line)
+	}
+	// What is changed by the API is told, too.
+	o.ask(o.people[cordon.RoleMember], "POST", "/v1/sites/"+o.own.site+"/devices/"+o.own.device+"/quarantine", "{}")
+	owner.until(`"sort":"desired"`)
+	for n := range 40 {
+		r, err := http.NewRequest("GET", o.server.URL+"/v1/events", nil)
+		o.must(err)
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		r = r.WithContext(ctx)
+		r.Header.Set("Cookie", o.as(o.people[cordon.RoleOwner]))
+		res, err := o.server.Client().Do(r)
+		o.must(err)
+		defer res.Body.Close()
+		if res.StatusCode == http.StatusServiceUnavailable {
+			return
+		}
+		if n == 39 {
+			t.Error("no bound on the streams of a user")
+		}
+	}
+}
+
+// TestEventsEnd frees what a reader took.
+func TestEventsEnd(t *testing.T) {
+	o := newOffice(t)
+	r := o.listen(t, o.people[cordon.RoleOwner], "")
+	r.until("event: hello")
+	r.stop()
+	poll(t, func() bool { open, _ := o.events.Stats(); return open == 0 })
+}
+
+// poll waits until something is so.
+func poll(t *testing.T, so func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.Now().Add(10 * time.Second); !so(); <-tick.C {
+		if time.Now().After(late) {
+			t.Fatal("it does not become so")
+		}
+	}
+}
+
+// TestDown answers with a problem that tells nothing when the store fails.
+func TestDown(t *testing.T) {
+	o := newOffice(t)
+	owner := o.people[cordon.RoleOwner]
+	o.as(owner)
+	for _, c := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{errDown, 500, "internal"},
+		{fmt.Errorf("%w: %w", errDown, cordon.ErrUnavailable), 503, "unavailable"},
+		{fmt.Errorf("%w: %w", errDown, cordon.ErrUnknown), 500, "outcome-unknown"},
+		{fmt.Errorf("%w: %w", errDown, context.DeadlineExceeded), 504, "time-out"},
+	} {
+		o.store.mu.Lock()
+		o.store.down = c.err
+		o.store.mu.Unlock()
+		a := o.ask(owner, "GET", "/v1/sites", "")
+		if a.Status != c.status || a.code() != c.code || strings.Contains(a.Text, "fire") {
+			t.Errorf("%v: %d %s", c.err, a.Status, a.Text)
+		}
+		if c.status == 503 && a.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	if !strings.Contains(o.log.String(), "disk on fire") || strings.Contains(o.log.String(), secretWord) {
+		t.Error(o.log.String())
+	}
+}
+
+// TestOnce does a request once when many with one key come at the same time.
+func TestOnce(t *testing.T) {
+	o := newOffice(t)
+	u := o.people[cordon.RoleMember]
+	o.as(u)
+	path := "/v1/sites/" + o.own.site + "/devices/" + o.own.device + "/quarantine"
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if a := o.ask(u, "POST", path, "{}", "Idempotency-Key: same"); a.Status != 200 && a.code() != "in-progress" {
+				t.Errorf("%d %s", a.Status, a.Text)
+			}
+		})
+	}
+	all.Wait()
+	d, err := o.store.Desired(context.Background(), o.own.site)
+	if err != nil || d.Version != 1 || len(d.Orders) != 1 {
+		t.Errorf("%v version %d, %d orders", err, d.Version, len(d.Orders))
+	}
+	// The answer got lost with the power: the order is still one.
+	o.store.mu.Lock()
+	clear(o.store.answers)
+	o.store.mu.Unlock()
+	if a := o.ask(u, "POST", path, "{}", "Idempotency-Key: same"); a.Status != 200 {
+		t.Errorf("%d %s", a.Status, a.Text)
+	}
+	if d, _ = o.store.Desired(context.Background(), o.own.site); len(d.Orders) != 1 {
+		t.Errorf("%d orders", len(d.Orders))
+	}
+}
+
+// TestLarge refuses bodies beyond their bound, with and without a key.
+func TestLarge(t *testing.T) {
+	o := newOffice(t)
+	u := o.people[cordon.RoleMember]
+	body := `{"reason":"` + strings.Repeat("x", 70<<10) + `"}`
+	for _, headers := range [][]string{nil, {"Idempotency-Key: k"}} {
+		if a := o.ask(u, "POST", "/v1/sites/"+o.own.site+"/devices/"+o.own.device+"/quarantine", body, headers...); a.Status != 413 || a.code() != "too-large" {
+			t.Errorf("%v: %d %s", headers, a.Status, a.Text)
+		}
+	}
+}
+
+// TestPages walks a list by cursor.
+func TestPages(t *testing.T) {
+	o := newOffice(t)
+	now := o.store.now()
+	for n := range 120 {
+		id := fmt.Sprintf("02:00:00:00:01:%02x", n)
+		o.store.devices[o.own.site+"/"+id] = cordon.DeviceRecord{Site: o.own.site, Account: o.own.account, Device: cordon.Device{ID: id}, Updated: now, Version: 1}
+	}
+	seen, cursor := 0, ""
+	for range 10 {
+		a := o.ask(o.people[cordon.RoleOwner], "GET", "/v1/devices?limit=50&cursor="+url.QueryEscape(cursor), "")
+		items, _ := a.JSON["items"].([]any)
+		seen += len(items)
+		if cursor, _ = a.JSON["next"].(string); cursor == "" {
+			break
+		}
+	}
+	if seen != 121 {
+		t.Errorf("%d devices, want 121", seen)
+	}
+}
+
+// TestToken lets a program do what a token's part of the roles permits, and no more.
+func TestToken(t *testing.T) {
+	o := newOffice(t)
+	owner := o.people[cordon.RoleOwner]
+	a := o.ask(owner, "POST", "/v1/me/tokens", fmt.Sprintf(`{"name":"app","expires":%q,"grants":[{"role":"member","account":%q}]}`,
+		time.Now().Add(time.Hour).Format(time.RFC3339), o.own.account))
+	text, _ := a.JSON["token"].(string)
+	if a.Status != 201 || text == "" {
+		t.Fatalf("%d %s", a.Status, a.Text)
+	}
+	bearer := "Authorization: Bearer " + text
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"GET", "/v1/sites/" + o.own.site, "", 200},
+		{"GET", "/v1/sites/" + o.other.site, "", 404},
+		{"PUT", "/v1/sites/" + o.own.site + "/policy", `{"policy":"off"}`, 403},
+		{"POST", "/v1/me/tokens", `{"name":"more","expires":"2027-01-01T00:00:00Z"}`, 403},
+		{"PUT", "/v1/me/password", `{"password":"another long pass phrase 7"}`, 403},
+	} {
+		if a := o.send(c.method, c.path, c.body, bearer); a.Status != c.status {
+			t.Errorf("%s %s: %d %s", c.method, c.path, a.Status, a.Text)
+		}
+	}
+	if strings.Contains(o.log.String(), text) {
+		t.Error("the token is in the log")
+	}
+}
+
+// FuzzQuery sends any query to every list.
+func FuzzQuery(f *testing.F) {
+	o := newOffice(f)
+	subject := auth.Subject{User: o.people[cordon.RoleOwner].ID, Grants: o.people[cordon.RoleOwner].Grants, Way: auth.BySession}
+	cookie := o.as(o.people[cordon.RoleOwner])
+	f.Add("limit=5&cursor=50&site="+subject.User, `W/"7.x"`)
+	f.Add("since=2026-01-01T00:00:00Z&level=act&kind=scan.*", "*")
+	f.Add("text=%00%ff%f0%9f%98%80&state=open&online=true", `"`)
+	f.Fuzz(func(t *testing.T, query, match string) {
+		for _, r := range api.Routes() {
+			if !r.List || r.Stream {
+				continue
+			}
+			req := httptest.NewRequest("GET", "/v1/", nil)
+			req.URL = &url.URL{Path: r.Path, RawQuery: query}
+			req.RequestURI = r.Path + "?" + query
+			req.Header = http.Header{"Cookie": {cookie}, "If-None-Match": {match}}
+			w := httptest.NewRecorder()
+			o.server.Config.Handler.ServeHTTP(w, req)
+			if w.Code >= 500 || strings.Contains(w.Body.String(), "Bert") {
+				t.Errorf("%s?%s: %d %s", r.Path, query, w.Code, w.Body)
+			}
+		}
+	})
+}
+
+// FuzzBody sends any body to the routes that change something.
+func FuzzBody(f *testing.F) {
+	o := newOffice(f)
+	cookie := o.as(o.people[cordon.RoleOwner])
+	for _, r := range api.Routes() {
+		f.Add(walked[r.ID])
+	}
+	f.Add(`{"target":{"net":"::/0","ports":[0,65536],"name":"a..b"},"expires":"9999-12-31T23:59:59Z"}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, r := range api.Routes() {
+			if r.Method == "GET" || r.Method == "DELETE" || r.Upload || r.On == nil {
+				continue // what sessions need stays
+			}
+			path, _ := request(&r, &o.own)
+			req := httptest.NewRequest(r.Method, path, strings.NewReader(body))
+			req.Header = http.Header{"Cookie": {cookie}, "If-Match": {"*"}, "Content-Type": {"application/json"}}
+			w := httptest.NewRecorder()
+			o.server.Config.Handler.ServeHTTP(w, req)
+			if w.Code >= 500 {
+				t.Errorf("%s %s %q: %d %s\n%s", r.Method, path, body, w.Code, w.Body, o.log)
+			}
+		}
+	})
+}
