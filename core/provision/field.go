@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -23,6 +24,7 @@ const (
 	claimSecret
 	claimHash
 	claimKey
+	claimExpires
 	account
 	accountName
 	site
@@ -34,7 +36,7 @@ const (
 )
 
 // names is what the columns are called, in CSV and JSON.
-var names = [columns]string{"serial", "claim_secret", "claim_sha256", "claim_key", "account", "account_name",
+var names = [columns]string{"serial", "claim_secret", "claim_sha256", "claim_key", "claim_expires", "account", "account_name",
 	"site", "site_name", "area", "group", "model"}
 
 // Columns returns the names of a list's columns.
@@ -85,6 +87,10 @@ func check(c column, s string) string {
 		if utf8.RuneCountInString(s) > maxName || strings.ContainsFunc(s, unprintable) {
 			return fmt.Sprintf("%s: want up to %d printable characters", short(s), maxName)
 		}
+	case claimExpires:
+		if t, err := time.Parse(time.RFC3339, s); err != nil || t.Year() < 2020 || t.Year() > 2200 {
+			return fmt.Sprintf("%s: want a time such as 2027-01-31T00:00:00Z", short(s))
+		}
 	case claimSecret:
 		if len(s) < minSecret || len(s) > maxName {
 			return fmt.Sprintf("want %d to %d characters", minSecret, maxName)
@@ -107,6 +113,9 @@ func claim(row *[columns]string, to *cordon.Claim) (column, string) {
 	}
 	if given != 1 {
 		return claimSecret, fmt.Sprintf("want exactly one of claim_secret, claim_sha256 and claim_key, found %d", given)
+	}
+	if t, err := time.Parse(time.RFC3339, row[claimExpires]); err == nil {
+		to.Expires = cordon.TimeOf(t)
 	}
 	if s := row[claimSecret]; s != "" {
 		to.SecretHash = sha256.Sum256([]byte(s))

@@ -70,6 +70,8 @@ func TestProblems(t *testing.T) {
 		{"fields", head + "SN1," + secret + ",C1\n\nSN2," + secret + ",C2,,\n", []string{"2: line: has 3 fields"}},
 		{"quoted line ends", head + "SN1," + secret + ",C1,\"L\n1\",\nSN2,,C2,,\n",
 			[]string{"2: site: a letter", "4: claim_secret: exactly one"}},
+		{"end", "serial,claim_secret,claim_expires,account\nSN1," + secret + ",2027-01-31T00:00:00Z,C1\nSN2," + secret + ",soon,C2\n",
+			[]string{"3: claim_expires: want a time"}},
 		{"not UTF-8", head + "SN1," + secret + ",C1,L1,M\xfcller\n", []string{"2: model: UTF-8"}},
 		{"hash", "serial,claim_sha256,account\nSN1,abc,C1\nSN2," + strings.Repeat("00", 32) + ",C2\n",
 			[]string{"2: claim_sha256: 64 hexadecimal", "3: claim_sha256: zero"}},

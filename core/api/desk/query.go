@@ -76,12 +76,26 @@ type Span struct {
 func Query(p Paging, w Where, s Span) cordon.Query {
 	q := cordon.Query{Account: w.Account, Site: w.Site, Area: w.Area, Group: w.Group, Cursor: p.Cursor, Limit: p.Limit}
 	if !s.Since.IsZero() {
-		q.Since = cordon.TimeOf(s.Since)
+		q.Since = Time(s.Since)
 	}
 	if !s.Until.IsZero() {
-		q.Until = cordon.TimeOf(s.Until)
+		q.Until = Time(s.Until)
 	}
 	return q
+}
+
+// Years that a cordon.Time can hold, with room; what is outside becomes their ends.
+var earliest, latest = time.Unix(0, 0), time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Time returns what somebody wrote.
+func Time(t time.Time) cordon.Time {
+	switch {
+	case t.Before(earliest):
+		t = earliest
+	case t.After(latest):
+		t = latest
+	}
+	return cordon.TimeOf(t)
 }
 
 // Level returns the level of that name; huma has checked the name.
@@ -173,7 +187,7 @@ func (l *Lasting) Until(now cordon.Time) cordon.Time {
 	if l.Expires.IsZero() {
 		return now.Add(order.Life)
 	}
-	return cordon.TimeOf(l.Expires)
+	return Time(l.Expires)
 }
 
 // OpenedCase is a case: who has it sees one home by name.

@@ -287,7 +287,7 @@ type tokenInput struct {
 // MakeToken is POST /v1/me/tokens.
 func MakeToken(ctx context.Context, d *desk.Desk, in *tokenInput) (*desk.Record[token], error) {
 	grants := view.Each(in.Body.Grants, (*view.Grant).Grant)
-	t, text, err := d.Auth.MakeToken(ctx, in.Body.Name, grants, cordon.TimeOf(in.Body.Expires))
+	t, text, err := d.Auth.MakeToken(ctx, in.Body.Name, grants, desk.Time(in.Body.Expires))
 	if err != nil {
 		return nil, err
 	}
