@@ -22,7 +22,8 @@ func (t *Table) routedChains() []chain {
 	cs := []chain{
 		base("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest, t.pageRules()...),
 		base("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter, t.inputRules()...),
-		base("output", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter, t.onBehalf()...),
+		base("output", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter,
+			rule(state(expr.CtStateBitNEW), jump("hostile_to"))),
 		base("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter, t.forwardRules()...),
 		{hook: routed, name: "loose", rules: append(t.fromWAN(goTo("arriving")), goTo("leaving"))},
 		{hook: routed, name: "arriving", rules: t.ifArmed([]part{
@@ -89,20 +90,6 @@ func (t *Table) inputRules() []part {
 	rules = append(rules, t.fromWAN(begun, jump("attackers"))...)
 	rules = append(rules, t.fromWAN(begun, jump("hostile_from"))...)
 	return append(rules, t.fromLAN(begun, jump("home_only"))...)
-}
-
-// onBehalf is for what the router sends in a device's name, as the DNS guard
-// does: it does not come by the forward chain.
-func (t *Table) onBehalf() []part {
-	var rules []part
-	for _, p := range t.homePrefixes() {
-		source := source4
-		if p.Addr().Is6() {
-			source = source6
-		}
-		rules = append(rules, rule(state(expr.CtStateBitNEW), within(source, p), jump("hostile_to")))
-	}
-	return rules
 }
 
 // ifArmed adds rules that something must be in force for.
