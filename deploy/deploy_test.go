@@ -301,7 +301,7 @@ func TestScripts(t *testing.T) {
 		}
 	}
 	for _, script := range []string{"debian/postrm", "openwrt/prerm"} {
-		for _, table := range []string{"'netdev cordon'", "'inet cordon'", "'inet cordon-dns'"} {
+		for _, table := range []string{"'netdev cordon'", "'inet cordon'", "'ip cordon-dns'", "'ip6 cordon-dns'"} {
 			if !strings.Contains(read(t, script), table) {
 				t.Errorf("%s leaves table %s behind", script, table)
 			}

@@ -24,6 +24,9 @@ import (
 // LAN interfaces, separated by blanks.
 const asGuard = "CORDON_TEST_DNS_GUARD"
 
+// asRouted makes such a guard use policy routing.
+const asRouted = "CORDON_TEST_DNS_ROUTED"
+
 // asLoad makes the test's binary a source of questions; see load_test.go.
 const asLoad = "CORDON_TEST_DNS_LOAD"
 
@@ -62,7 +65,7 @@ func runGuard(lan []string) error {
 	signal.Notify(deaf, syscall.SIGUSR1)
 	var asked atomic.Uint64
 	g, err := dns.New(dns.Config{
-		LAN: lan, Log: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		LAN: lan, Routed: os.Getenv(asRouted) != "", Log: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Decide: func(q *dns.Query) dns.Verdict {
 			asked.Add(1)
 			return decide(q)

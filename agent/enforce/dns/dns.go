@@ -81,13 +81,16 @@ type Config struct {
 	// LAN are the interfaces that devices come in by, bridges rather than their
 	// ports. SetLAN replaces them.
 	LAN []string
-	// Mark is the lowest of the three neighbouring bits of packet and connection
-	// marks that are the guard's. 0 means 0x01000000: mwan3 has 0x00003f00, pbr
+	// Mark is the lower of the two neighbouring bits of packet marks that are the
+	// guard's. 0 means 0x01000000: mwan3 has 0x00003f00, pbr
 	// 0x00ff0000.
 	Mark uint32
 	// Table is the routing table, Priority the rules' place: 0 means 20053 and 530.
 	Table, Priority int
-	Log             *slog.Logger // nil: nothing is logged
+	// Routed brings IPv4 to the guard by policy routing, as IPv6, which otherwise is
+	// done only where the kernel cannot duplicate packets (nft_dup_ipv4).
+	Routed bool
+	Log    *slog.Logger // nil: nothing is logged
 }
 
 // The defaults of Config.
@@ -102,12 +105,11 @@ type marks struct {
 	mask        uint32
 	intercepted uint32 // on its way from a device to the guard
 	answer      uint32 // from the guard to a device
-	query       uint32 // from the guard to a server; also the connection's mark for TCP
-	back        uint32 // from a server to the guard, TCP only
+	query       uint32 // from the guard to a server
 }
 
 func marksFrom(lowest uint32) marks {
-	return marks{mask: 7 * lowest, intercepted: lowest, answer: 2 * lowest, query: 3 * lowest, back: 4 * lowest}
+	return marks{mask: 3 * lowest, intercepted: lowest, answer: 2 * lowest, query: 3 * lowest}
 }
 
 // Guard is the DNS guard. Its methods are safe for concurrent use.
@@ -133,8 +135,8 @@ func New(cfg Config) (*Guard, error) {
 	if cfg.Mark == 0 {
 		cfg.Mark = defaultMark
 	}
-	if bits.OnesCount32(cfg.Mark) != 1 || cfg.Mark > 1<<29 {
-		return nil, fmt.Errorf("dns guard: mark %#x is not the lowest of three bits", cfg.Mark)
+	if bits.OnesCount32(cfg.Mark) != 1 || cfg.Mark > 1<<30 {
+		return nil, fmt.Errorf("dns guard: mark %#x is not the lower of two bits", cfg.Mark)
 	}
 	if cfg.Table == 0 {
 		cfg.Table = defaultTable

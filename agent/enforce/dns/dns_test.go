@@ -17,7 +17,7 @@ func TestNew(t *testing.T) {
 	for what, cfg := range map[string]Config{
 		"nobody decides":   {},
 		"two bits":         {Decide: pass, Mark: 3},
-		"no room for more": {Decide: pass, Mark: 1 << 30},
+		"no room for more": {Decide: pass, Mark: 1 << 31},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: no error", what)

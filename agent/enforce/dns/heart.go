@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"cordon"
 )
 
@@ -121,7 +123,7 @@ func (h *heart) sick(lan []string) string {
 // renew puts the rules in force for another while. Whatever somebody else has
 // removed is made again.
 func (h *heart) renew(lan []string) error {
-	if _, err := h.routes.ensure(lan); err != nil {
+	if err := h.route(lan); err != nil {
 		return err
 	}
 	if h.standing {
@@ -130,11 +132,38 @@ func (h *heart) renew(lan []string) error {
 		}
 		h.standing = false
 	}
-	if err := h.table.install(); err != nil {
+	if err := h.install(lan); err != nil {
 		return err
 	}
 	h.standing = true
 	return h.table.renew(lan)
+}
+
+// install makes the tables, and does without duplicates where the kernel has none.
+func (h *heart) install(lan []string) error {
+	err := h.table.install()
+	if h.table.routed || !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {
+		return err
+	}
+	h.g.log.Info("dns guard uses policy routing: packets cannot be duplicated", "err", err)
+	h.table.routed = true
+	if err := h.route(lan); err != nil {
+		return err
+	}
+	return h.table.install()
+}
+
+// route makes the policy routing of the families that need it.
+func (h *heart) route(lan []string) error {
+	for _, family := range h.routes.families {
+		if family == unix.AF_INET && !h.table.routed {
+			continue
+		}
+		if _, err := h.routes.ensure(family, lan); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openUp takes the rules away, if they are there.
@@ -164,7 +193,7 @@ func (h *heart) tell(why string) {
 
 // stop opens the guard for good.
 func (h *heart) stop() error {
-	err := errors.Join(h.table.remove(), h.routes.remove())
+	err := errors.Join(removeTables(), h.routes.remove())
 	why := reasonNotRunning
 	h.g.open.Store(&why)
 	return err

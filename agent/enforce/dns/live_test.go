@@ -29,6 +29,7 @@ type bed struct {
 	t       *testing.T
 	remote  *remote
 	dnsmasq *netns.Process
+	routed  bool // the guards use policy routing
 }
 
 // newBed builds the home. What dnsmasq does not know itself it asks the remote
@@ -87,6 +88,9 @@ func (b *bed) start(through ...string) *netns.Process {
 	command := append(through, self)
 	cmd := b.Router.Command(command[0], command[1:]...)
 	cmd.Env = append(cmd.Env, asGuard+"=br-lan")
+	if b.routed {
+		cmd.Env = append(cmd.Env, asRouted+"=1")
+	}
 	p, err := b.Router.Start(cmd)
 	if err != nil {
 		b.t.Fatal(err)
@@ -230,7 +234,8 @@ func answerTo(q *miekg.Msg) *miekg.Msg {
 func TestPass(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, 1)
-	for _, rpFilter := range []string{"0", "1"} {
+	for _, rpFilter := range []string{"0", "1", "0 routed", "1 routed"} {
+		rpFilter, b.routed = rpFilter[:1], len(rpFilter) > 1
 		for _, key := range []string{"all", "default", "br-lan", "wan", "lo"} {
 			if err := b.Router.Sysctl("net/ipv4/conf/"+key+"/rp_filter", rpFilter); err != nil {
 				t.Fatal(err)

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -179,53 +176,55 @@ func (p *proxy) serve(ctx context.Context, device *net.TCPConn) {
 	s.run(ctx)
 }
 
-// dial connects to the server from the device's own address, so that the server
-// knows whom it serves, or from the router's if that cannot be.
+// dial connects to the server, under the device's own address where that is not
+// hidden anyway, so that the server knows whom it serves.
 func (p *proxy) dial(ctx context.Context, device, to netip.AddrPort) (*net.TCPConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialIn)
 	defer cancel()
-	dialer := net.Dialer{KeepAlive: -1}
-	if asDevice(device.Addr()) {
-		dialer = p.transparent(device.Addr())
-	}
+	end := func() {}
+	dialer := net.Dialer{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
+		return control(c, func(fd int) (err error) {
+			if device.Addr().IsLinkLocalUnicast() { // is not routed
+				return nil
+			}
+			end, err = p.under(fd, device.Addr())
+			return err
+		})
+	}}
 	dialer.SetMultipathTCP(false)
 	c, err := dialer.DialContext(ctx, "tcp", to.String())
+	end()
 	if err != nil {
 		return nil, err
 	}
 	return c.(*net.TCPConn), nil
 }
 
-// transparent is a dialer from a device's address.
-func (p *proxy) transparent(device netip.Addr) net.Dialer {
-	level, option := unix.SOL_IP, unix.IP_TRANSPARENT
+// under prepares a socket for a connection under a device's address. Without, the
+// connection goes under the router's.
+func (p *proxy) under(fd int, device netip.Addr) (end func(), err error) {
+	var at unix.Sockaddr = &unix.SockaddrInet4{}
 	if device.Is6() {
-		level, option = unix.SOL_IPV6, unix.IPV6_TRANSPARENT
+		at = &unix.SockaddrInet6{}
 	}
-	return net.Dialer{KeepAlive: -1, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(device, 0)),
-		Control: func(_, _ string, c syscall.RawConn) error {
-			return control(c, func(fd int) error {
-				return errors.Join(unix.SetsockoptInt(fd, level, option, 1),
-					unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(p.g.marks.query)))
-			})
-		}}
-}
-
-// asDevice reports whether a connection from a device's address gets its answers.
-// It does not where the kernel checks a packet's way back by the packet's mark,
-// which then leads to the guard; and a link-local address is not routed.
-func asDevice(device netip.Addr) bool {
-	if device.IsLinkLocalUnicast() {
-		return false
+	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(p.g.marks.query)), unix.Bind(fd, at)); err != nil {
+		return nil, err
 	}
-	if device.Is6() {
-		return true
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil, err
 	}
-	set, _ := filepath.Glob("/proc/sys/net/ipv4/conf/*/src_valid_mark")
-	for _, path := range set {
-		if b, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(b)) != "0" {
-			return false
-		}
+	port := 0
+	switch a := name.(type) {
+	case *unix.SockaddrInet4:
+		port = a.Port
+	case *unix.SockaddrInet6:
+		port = a.Port
 	}
-	return true
+	end, err = lend(uint16(port), device)
+	if err != nil {
+		p.g.log.Debug("dns server asked under the router's address", "err", err)
+		return func() {}, nil
+	}
+	return end, nil
 }

@@ -15,6 +15,7 @@ type reader struct {
 	g        *Guard
 	resolver *resolver
 	busy     atomic.Int64 // when the batch at hand was begun, as Guard.now; 0: there is none
+	port     uint16       // of the socket
 
 	in       *datagram.Receiver
 	queries  *datagram.Sender
@@ -34,7 +35,7 @@ func newReader(g *Guard, s *datagram.Sockets, res *resolver) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reader{g: g, resolver: res, in: in, queries: datagram.NewSender(s.Queries, datagram.Batch),
+	return &reader{g: g, resolver: res, port: s.Port, in: in, queries: datagram.NewSender(s.Queries, datagram.Batch),
 		answers: datagram.NewSender(s.Answers, datagram.Batch), judge: judge{g: g}}, nil
 }
 
@@ -53,7 +54,7 @@ func (r *reader) run(stopped func() bool) error {
 		}
 		r.busy.Store(r.g.now())
 		for i := range n {
-			if r.in.Datagram(i, &r.datagram) && r.datagram.Dst.Port() == portDNS {
+			if r.in.Datagram(i, &r.datagram) && r.intercepted() {
 				r.take(r.forged[i][:0])
 			} else {
 				r.tally.stray++
@@ -63,6 +64,19 @@ func (r *reader) run(stopped func() bool) error {
 		r.report(lost)
 		r.busy.Store(0)
 	}
+}
+
+// loopback is the index of lo in every network namespace.
+const loopback = 1
+
+// intercepted reports whether a datagram is one that a device sent to port 53. Of a
+// duplicate, the port was changed on its way here.
+func (r *reader) intercepted() bool {
+	d := &r.datagram
+	if d.Interface == loopback && d.Dst.Port() == r.port {
+		d.Interface, d.Dst = 0, netip.AddrPortFrom(d.Dst.Addr(), portDNS)
+	}
+	return d.Dst.Port() == portDNS
 }
 
 // take does with one datagram what Decide says; an answer is put into room.

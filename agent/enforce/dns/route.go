@@ -13,12 +13,11 @@ import (
 )
 
 // routes is the policy routing that brings intercepted packets to the guard's
-// sockets although they are for somebody else: a rule for each LAN interface
-// leads what is marked to a table in which every address is the router's own, and
-// one without an interface does so with what servers send on TCP connections. It
-// is owned by the heart.
+// sockets although they are for somebody else, of IPv6, and of IPv4 where the kernel
+// cannot duplicate packets: a rule for each LAN interface leads what is marked to a table in which
+// every address is the router's own. It is owned by the heart.
 //
-// The former without an interface would also be asked for the way back of a packet
+// A rule without an interface would also be asked for the way back of a packet
 // where src_valid_mark is set, as wg-quick does, and the packet be taken for a
 // forgery.
 type routes struct {
@@ -27,21 +26,14 @@ type routes struct {
 	families        []int
 }
 
-// ensure makes what is missing for the interfaces, and removes the rules for
-// others. It reports whether anything had to be changed.
-func (r *routes) ensure(lan []string) (changed bool, err error) {
-	for _, family := range r.families {
-		c, err := r.ensureRoute(family)
-		if err != nil {
-			return changed, err
-		}
-		changed = changed || c
-		if c, err = r.ensureRules(family, lan); err != nil {
-			return changed, err
-		}
-		changed = changed || c
+// ensure makes what is missing for the interfaces in a family, and removes the
+// rules for others. It reports whether anything had to be changed.
+func (r *routes) ensure(family int, lan []string) (changed bool, err error) {
+	if changed, err = r.ensureRoute(family); err != nil {
+		return changed, err
 	}
-	return changed, nil
+	more, err := r.ensureRules(family, lan)
+	return changed || more, err
 }
 
 // ensureRoute makes every address the router's own, in the table.
@@ -76,10 +68,7 @@ func (r *routes) ensureRules(family int, lan []string) (changed bool, err error)
 	if err != nil {
 		return false, err
 	}
-	var missing []string
-	if len(lan) > 0 {
-		missing = append(slices.Clone(lan), anyInterface)
-	}
+	missing := slices.Clone(lan)
 	for _, rule := range there {
 		if i := slices.Index(missing, rule.IifName); i >= 0 && r.same(&rule) {
 			missing = slices.Delete(missing, i, i+1)
@@ -94,7 +83,7 @@ func (r *routes) ensureRules(family int, lan []string) (changed bool, err error)
 		rule := netlink.NewRule()
 		rule.Family, rule.IifName = family, name
 		rule.Priority, rule.Table = r.priority, r.table
-		rule.Mark, rule.Mask = r.mark(name), &r.marks.mask
+		rule.Mark, rule.Mask = r.marks.intercepted, &r.marks.mask
 		if err := netlink.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
 			return changed, fmt.Errorf("add rule for %s: %w", name, err)
 		}
@@ -105,18 +94,7 @@ func (r *routes) ensureRules(family int, lan []string) (changed bool, err error)
 
 // same reports whether a rule is as ensureRules makes it.
 func (r *routes) same(rule *netlink.Rule) bool {
-	return rule.Mark == r.mark(rule.IifName) && rule.Mask != nil && *rule.Mask == r.marks.mask
-}
-
-// anyInterface stands for the rule that has no interface.
-const anyInterface = ""
-
-// mark is which packets the rule for an interface is for.
-func (r *routes) mark(iface string) uint32 {
-	if iface == anyInterface {
-		return r.marks.back
-	}
-	return r.marks.intercepted
+	return rule.Mark == r.marks.intercepted && rule.Mask != nil && *rule.Mask == r.marks.mask
 }
 
 // rules returns the rules that lead to the guard's table at the guard's place.

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,14 +31,11 @@ const lockName = "@cordon-dns-guard"
 // returns; what a killed guard left is replaced. With an error at the start
 // nothing was changed, and devices' DNS goes its way without a guard.
 func (g *Guard) Run(ctx context.Context) error {
-	lock, err := net.ListenUnix("unix", &net.UnixAddr{Name: lockName, Net: "unix"})
-	switch {
-	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("run dns guard: %w", ErrTwice)
-	case err != nil:
-		return fmt.Errorf("run dns guard: lock: %w", err)
+	unlock, err := lock()
+	if err != nil {
+		return fmt.Errorf("run dns guard: %w", err)
 	}
-	defer lock.Close()
+	defer unlock()
 	r := &running{g: g}
 	defer r.close()
 	if err := r.open(); err != nil {
@@ -45,6 +43,35 @@ func (g *Guard) Run(ctx context.Context) error {
 	}
 	g.Beat()
 	return r.run(ctx)
+}
+
+// lock keeps other guards out of the network namespace of the calling thread.
+func lock() (unlock func() error, err error) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: lockName, Net: "unix"})
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return nil, ErrTwice
+	case err != nil:
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	return l.Close, nil
+}
+
+// Clear removes what a guard that was killed left in the kernel, where no guard is to
+// run: it does nothing any more, but each packet passes it. The zero Config means
+// the same table and priority as in New.
+func Clear(cfg Config) error {
+	unlock, err := lock()
+	if err != nil {
+		return fmt.Errorf("clear dns guard: %w", err)
+	}
+	defer unlock()
+	r := &routes{marks: marksFrom(cmp.Or(cfg.Mark, defaultMark)), table: cmp.Or(cfg.Table, defaultTable),
+		priority: cmp.Or(cfg.Priority, defaultPriority), families: []int{unix.AF_INET, unix.AF_INET6}}
+	if err := errors.Join(removeTables(), r.remove()); err != nil {
+		return fmt.Errorf("clear dns guard: %w", err)
+	}
+	return nil
 }
 
 // running is what one Run has open.
@@ -75,7 +102,7 @@ func (r *running) open() error {
 		p.udp6, p.tcp6 = r.sockets[unix.AF_INET6].Port, r.proxy.port(unix.AF_INET6)
 	}
 	r.heart = &heart{g: g, readers: r.readers,
-		table:  &table{marks: g.marks, ports: p},
+		table:  &table{marks: g.marks, ports: p, routed: g.cfg.Routed},
 		routes: &routes{marks: g.marks, table: g.cfg.Table, priority: g.cfg.Priority, families: families}}
 	return nil
 }

@@ -1,6 +1,7 @@
 package dns_test
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	miekg "github.com/miekg/dns"
 
+	"cordon/agent/enforce/dns"
 	"cordon/lab/netns"
 )
 
@@ -92,8 +94,37 @@ func TestKill(t *testing.T) {
 		}
 	}
 	b.noLeaks()
-	if out, err := b.Router.Run("ip", "rule"); err != nil || strings.Count(out, "20053") != 2 {
-		t.Errorf("three guards left the rules %v\n%s", err, out)
+	if out, err := b.Router.Run("nft", "list", "tables"); err != nil || strings.Count(out, "cordon-dns") != 2 {
+		t.Errorf("the guards left the tables %v\n%s", err, out)
+	}
+}
+
+// TestClear shows that what a killed guard left goes, and that a guard at work is
+// left alone.
+func TestClear(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, 1)
+	b.routed = true
+	g := b.guard()
+	clear := func() error { return b.Router.Do(func() error { return dns.Clear(dns.Config{}) }) }
+	if err := clear(); !errors.Is(err, dns.ErrTwice) {
+		t.Errorf("beside a guard: %v, want %v", err, dns.ErrTwice)
+	}
+	g.Kill()
+	for range 2 {
+		if err := clear(); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range []string{"nft list tables", "ip rule", "ip -6 rule"} {
+			words := strings.Fields(command)
+			out, err := b.Router.Run(words[0], words[1:]...)
+			if err != nil || strings.Contains(out, "cordon-dns") || strings.Contains(out, "20053") {
+				t.Errorf("%s: %v, left\n%s", command, err, out)
+			}
+		}
+	}
+	if err := b.answered(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -142,7 +173,23 @@ func TestStuck(t *testing.T) {
 // TestStop shows that a guard that ends leaves nothing, and loses no question.
 func TestStop(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, 1)
+	for name, wants := range map[string][]string{
+		"duplicated": {"table ip cordon-dns", "table ip6 cordon-dns", "fwmark 0x1000000/0x3000000 iif br-lan lookup 20053"},
+		"routed": {"table ip cordon-dns", "table ip6 cordon-dns", "fwmark 0x1000000/0x3000000 iif br-lan lookup 20053",
+			"local default dev lo table 20053"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, 1)
+			b.routed = name == "routed"
+			b.stops(wants)
+		})
+	}
+}
+
+// stops starts a guard, which makes what is wanted, and stops it.
+func (b *bed) stops(wants []string) {
+	t := b.t
 	things := func() string {
 		var all strings.Builder
 		for _, command := range []string{"nft list tables", "ip rule", "ip -6 rule", "ip route show table all", "ip -6 route show table all"} {
@@ -158,12 +205,15 @@ func TestStop(t *testing.T) {
 	before := things()
 	g := b.guard()
 	during := things()
-	for _, want := range []string{"cordon-dns", "fwmark 0x1000000/0x7000000 iif br-lan lookup 20053", "fwmark 0x4000000/0x7000000 lookup 20053", "local default dev lo table 20053"} {
+	for _, want := range wants {
 		if !strings.Contains(during, want) {
 			t.Errorf("no %q in\n%s", want, during)
 		}
 	}
-	if out, err := b.Router.Run("nft", "list", "table", "inet", "cordon-dns"); err != nil {
+	if out, err := b.Router.Run("ip", "rule"); err != nil || !b.routed && strings.Contains(out, "20053") {
+		t.Errorf("policy routing, which slows down every packet: %v\n%s", err, out)
+	}
+	if out, err := b.Router.Run("nft", "list", "table", "ip", "cordon-dns"); err != nil {
 		t.Error(err)
 	} else {
 		t.Logf("%s", out)
@@ -222,18 +272,27 @@ func TestBridgeNF(t *testing.T) {
 // TestDisturbed shows that the guard makes again what others have removed.
 func TestDisturbed(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, 1)
+	commands := []string{"nft delete table ip cordon-dns", "nft flush table ip6 cordon-dns", "nft flush chain ip cordon-dns intercept",
+		"ip link set br-lan down"}
+	t.Run("duplicated", func(t *testing.T) {
+		t.Parallel()
+		newBed(t, 1).disturb(append(commands, "nft flush chain ip cordon-dns hand", "ip -6 rule del lookup 20053", "ip -6 route flush table 20053"))
+	})
+	t.Run("routed", func(t *testing.T) {
+		t.Parallel()
+		b := newBed(t, 1)
+		b.routed = true
+		b.disturb(append(commands, "ip rule del lookup 20053", "ip -6 rule del lookup 20053", "ip route flush table 20053",
+			"ip -6 route flush table 20053"))
+	})
+}
+
+// disturb does each, and demands that the guard is as it was soon after.
+func (b *bed) disturb(commands []string) {
+	t := b.t
 	b.guard()
 	b.countLeaks()
-	for _, command := range []string{
-		"nft delete table inet cordon-dns",
-		"nft flush table inet cordon-dns",
-		"ip rule del lookup 20053",
-		"ip -6 rule del lookup 20053",
-		"ip route flush table 20053",
-		"ip -6 route flush table 20053",
-		"ip link set br-lan down",
-	} {
+	for _, command := range commands {
 		words := strings.Fields(command)
 		if _, err := b.Router.Run(words[0], words[1:]...); err != nil {
 			t.Fatal(err)

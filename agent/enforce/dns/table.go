@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/google/nftables"
@@ -13,27 +14,48 @@ import (
 )
 
 const (
-	// tableName is the guard's own table, in family inet.
+	// tableName is the guard's own tables, in the families ip and ip6: a rule that
+	// duplicates packets is of one family.
 	tableName = "cordon-dns"
 	// beforeTracking is before connection tracking (−200) and before the raw tables
 	// of others (−300), after fragments are put together (−400).
 	beforeTracking nftables.ChainPriority = -310
-	// afterTracking is where a packet's connection is known; the packet's way is
-	// not chosen yet.
-	afterTracking nftables.ChainPriority = -150
+	// last is after the rules of others, which see a question as it was sent.
+	last nftables.ChainPriority = 300
 	// Where fields lie.
 	ip4Destination = 16 // RFC 791 §3.1
 	ip6Destination = 24 // RFC 8200 §3
+	udpChecksum    = 6  // RFC 768
 	portDNS        = 53
 )
 
-// table is the guard's nftables table. It exists while the guard runs. Its rules
-// match only what comes in by an interface in the set lan, and the elements of
-// that set lapse: they are the heartbeat. It is owned by the heart.
+// table is the guard's nftables tables, one for each family. They exist while the
+// guard runs. Their rules match only what comes in by an interface in the set lan,
+// and the elements of that set lapse: they are the heartbeat. It is owned by the
+// heart, but for lend.
 type table struct {
-	marks  marks
-	ports  ports
-	set    *nftables.Set
+	marks marks
+	ports ports
+	// routed means that IPv4 too is brought to the guard's sockets by policy routing.
+	routed bool
+	sides  []*side
+}
+
+// side is the table of one family.
+//
+// A packet that is for somebody else would be forwarded although a socket was found
+// for it. Policy routing (routes) keeps it here. But one rule of that makes the kernel
+// look for the route of each packet of that family in every table, and for the way
+// back too: 0.6 µs where all else takes 4.1. So of IPv4 a duplicate is sent to the
+// router's own loopback address, and the original dropped: it comes in again by lo,
+// addressed as before, with a route that ends here. IPv6 puts fragments together too
+// late for that.
+type side struct {
+	table  *nftables.Table
+	six    bool
+	routed bool // by policy routing
+	lan    *nftables.Set
+	lent   *nftables.Set
 	chains []*nftables.Chain
 	rules  int // in chains
 }
@@ -44,151 +66,254 @@ type ports struct{ udp4, udp6, tcp4, tcp6 uint16 }
 // lapse is how long the guard's rules match without being renewed.
 const lapse = 2 * time.Second
 
-// install replaces the guard's table, if there is one, by one that intercepts
+// install replaces the guard's tables, if there are any, by ones that intercept
 // nothing yet.
 func (t *table) install() error {
 	c, err := nftables.New()
 	if err != nil {
-		return fmt.Errorf("install nft table %s: %w", tableName, err)
+		return fmt.Errorf("install nft tables %s: %w", tableName, err)
 	}
-	own := &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
-	c.AddTable(own) // so that there is one to delete
-	c.DelTable(own)
-	c.AddTable(own)
-	t.set = &nftables.Set{Table: own, Name: "lan", KeyType: nftables.TypeIFName, HasTimeout: true,
-		KeyByteOrder: binaryutil.NativeEndian}
-	if err := c.AddSet(t.set, nil); err != nil {
-		return fmt.Errorf("install nft table %s: %w", tableName, err)
+	clearTables(c)
+	t.sides = nil
+	for _, f := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6} {
+		if f == nftables.TableFamilyIPv6 && t.ports.udp6 == 0 {
+			continue
+		}
+		s := &side{table: c.AddTable(&nftables.Table{Name: tableName, Family: f}), six: f == nftables.TableFamilyIPv6}
+		s.routed = t.routed || s.six
+		if err := s.sets(c); err != nil {
+			return fmt.Errorf("install nft tables %s: %w", tableName, err)
+		}
+		t.intercept(c, s)
+		if !s.routed {
+			t.hand(c, s)
+		}
+		t.keep(c, s)
+		t.lending(c, s)
+		t.sides = append(t.sides, s)
 	}
-	t.chains, t.rules = nil, 0
-	t.intercept(c, own)
-	t.keep(c, own)
-	t.bring(c, own)
 	if err := c.Flush(); err != nil {
-		return fmt.Errorf("install nft table %s: %w", tableName, err)
+		return fmt.Errorf("install nft tables %s: %w", tableName, err)
 	}
 	return nil
 }
 
-// intercept adds the chain that hands DNS to the guard's sockets. The mark comes
-// after tproxy: a rule that found no socket ends there, and has changed nothing.
-func (t *table) intercept(c *nftables.Conn, own *nftables.Table) {
-	chain := t.chain(c, own, "intercept", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, beforeTracking)
-	// Nearly everything is something else, and has done with one look. TCP and UDP
-	// have the port in the same place; of other protocols the rules below think.
-	t.rule(c, chain, []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, portDNS)},
-		&expr.Verdict{Kind: expr.VerdictAccept}})
-	add := func(six bool, proto byte, port uint16) {
-		if port != 0 {
-			t.rule(c, chain, t.interception(six, proto, port))
-		}
+// clearTables removes the tables of a guard, of the versions before too, whose
+// table was of family inet.
+func clearTables(c *nftables.Conn) {
+	for _, f := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6, nftables.TableFamilyINet} {
+		own := &nftables.Table{Name: tableName, Family: f}
+		c.AddTable(own) // so that there is one to delete
+		c.DelTable(own)
 	}
-	add(false, unix.IPPROTO_UDP, t.ports.udp4)
-	add(true, unix.IPPROTO_UDP, t.ports.udp6)
-	add(false, unix.IPPROTO_TCP, t.ports.tcp4)
-	add(true, unix.IPPROTO_TCP, t.ports.tcp6)
 }
 
-// interception is one rule of intercept.
-func (t *table) interception(six bool, proto byte, port uint16) []expr.Any {
-	family, loopback := byte(unix.NFPROTO_IPV4), []byte{127, 0, 0, 1}
-	// Nobody forwards or proxies what goes to everybody.
-	unicast := []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: ip4Destination, Len: 4},
-		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: []byte{224, 0, 0, 0}}}
-	if six {
-		family, loopback = unix.NFPROTO_IPV6, []byte{15: 1}
-		unicast = []expr.Any{
+// sets adds the sets: the heartbeat, and the addresses that are lent.
+func (s *side) sets(c *nftables.Conn) error {
+	s.lan = &nftables.Set{Table: s.table, Name: "lan", KeyType: nftables.TypeIFName, HasTimeout: true,
+		KeyByteOrder: binaryutil.NativeEndian}
+	s.lent = &nftables.Set{Table: s.table, Name: "lent", KeyType: nftables.TypeInetService, DataType: nftables.TypeIPAddr,
+		IsMap: true, HasTimeout: true}
+	if s.six {
+		s.lent.DataType = nftables.TypeIP6Addr
+	}
+	return errors.Join(c.AddSet(s.lan, nil), c.AddSet(s.lent, nil))
+}
+
+// intercept adds the chain that hands DNS to the guard's sockets. The mark comes
+// after tproxy: a rule that found no socket ends there, and has changed nothing.
+func (t *table) intercept(c *nftables.Conn, s *side) {
+	chain := s.chain(c, "intercept", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, beforeTracking)
+	// Nearly everything is something else, and has done with one look. TCP and UDP
+	// have the port in the same place; of other protocols the rules below think.
+	s.rule(c, chain, append(destPortIs(expr.CmpOpNeq, portDNS), &expr.Verdict{Kind: expr.VerdictAccept}))
+	then := []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}
+	if !s.routed {
+		again := append(append(iifname(expr.CmpOpEq, "lo"), t.hasMark(t.marks.intercepted)...), s.tproxy(unix.IPPROTO_TCP, t.ports.tcp4)...)
+		s.rule(c, chain, append(again, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}))
+		then = []expr.Any{&expr.Immediate{Register: 1, Data: []byte{127, 0, 0, 1}}, &expr.Dup{RegAddr: 1},
+			&expr.Verdict{Kind: expr.VerdictDrop}}
+	}
+	for _, p := range []struct {
+		proto byte
+		port  uint16
+	}{{unix.IPPROTO_UDP, s.pick(t.ports.udp4, t.ports.udp6)}, {unix.IPPROTO_TCP, s.pick(t.ports.tcp4, t.ports.tcp6)}} {
+		rule := []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
+			&expr.Lookup{SourceRegister: 1, SetName: s.lan.Name, SetID: s.lan.ID}}
+		rule = append(append(rule, s.unicast()...), s.tproxy(p.proto, p.port)...)
+		rule = append(append(rule, destPortIs(expr.CmpOpEq, portDNS)...), t.setMark(t.marks.intercepted)...)
+		s.rule(c, chain, append(append(rule, &expr.Notrack{}, &expr.Counter{}), then...))
+	}
+}
+
+// hand adds the chain by which duplicates of datagrams reach the guard's socket. They
+// are still addressed to port 53 of whom the device asked; the port becomes the
+// guard's, whose socket is bound to any address. It is not done by tproxy, because
+// what came in fragments leaves for lo in fragments again, and is put together only
+// behind the prerouting hook. From elsewhere nothing gets to that port.
+func (t *table) hand(c *nftables.Conn, s *side) {
+	chain := s.chain(c, "hand", nftables.ChainTypeFilter, nftables.ChainHookInput, last)
+	udp := []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_UDP}}}
+	mine := append(append(iifname(expr.CmpOpEq, "lo"), t.hasMark(t.marks.intercepted)...), udp...)
+	port := binary.BigEndian.AppendUint16(nil, t.ports.udp4)
+	for _, sum := range []bool{false, true} { // a checksum of 0 is none (RFC 768)
+		op, change := expr.CmpOpEq, &expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: 1,
+			Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}
+		if sum {
+			op, change.CsumType, change.CsumOffset = expr.CmpOpNeq, expr.CsumTypeInet, udpChecksum
+		}
+		rule := append(append([]expr.Any{}, mine...), destPortIs(expr.CmpOpEq, portDNS)...)
+		s.rule(c, chain, append(rule,
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: udpChecksum, Len: 2},
+			&expr.Cmp{Op: op, Register: 1, Data: []byte{0, 0}},
+			&expr.Immediate{Register: 1, Data: port}, change, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}))
+	}
+	s.rule(c, chain, append(append(append(iifname(expr.CmpOpNeq, "lo"), udp...), destPortIs(expr.CmpOpEq, t.ports.udp4)...),
+		&expr.Verdict{Kind: expr.VerdictDrop}))
+}
+
+// unicast matches what goes to one host: nobody forwards or proxies the rest.
+func (s *side) unicast() []expr.Any {
+	if s.six {
+		return []expr.Any{
 			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: ip6Destination, Len: 1},
 			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{0xff}}}
 	}
-	rule := []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Lookup{SourceRegister: 1, SetName: t.set.Name, SetID: t.set.ID},
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}}}
-	rule = append(rule, unicast...)
-	rule = append(rule,
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: ip4Destination, Len: 4},
+		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: []byte{224, 0, 0, 0}}}
+}
+
+// tproxy matches packets of a protocol for which a socket of the guard's is found.
+func (s *side) tproxy(proto byte, port uint16) []expr.Any {
+	family, loopback := byte(unix.NFPROTO_IPV4), []byte{127, 0, 0, 1}
+	if s.six {
+		family, loopback = unix.NFPROTO_IPV6, []byte{15: 1}
+	}
+	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{proto}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, portDNS)},
 		&expr.Immediate{Register: 1, Data: loopback},
 		&expr.Immediate{Register: 2, Data: binary.BigEndian.AppendUint16(nil, port)},
-		&expr.TProxy{Family: family, TableFamily: unix.NFPROTO_INET, RegAddr: 1, RegPort: 2})
-	rule = append(rule, t.setMark(t.marks.intercepted)...)
-	return append(rule, &expr.Notrack{}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
+		&expr.TProxy{Family: family, TableFamily: byte(s.table.Family), RegAddr: 1, RegPort: 2}}
+}
+
+func (s *side) pick(four, six uint16) uint16 {
+	if s.six {
+		return six
+	}
+	return four
 }
 
 // keep adds the chains that keep what the guard answers out of connection
 // tracking, which would take it for the beginning of a connection, and what was
 // intercepted from being forwarded, should its way to the guard be gone.
-func (t *table) keep(c *nftables.Conn, own *nftables.Table) {
-	t.rule(c, t.chain(c, own, "answers", nftables.ChainTypeFilter, nftables.ChainHookOutput, beforeTracking), append(t.hasMark(t.marks.answer),
+func (t *table) keep(c *nftables.Conn, s *side) {
+	s.rule(c, s.chain(c, "answers", nftables.ChainTypeFilter, nftables.ChainHookOutput, beforeTracking), append(t.hasMark(t.marks.answer),
 		&expr.Notrack{}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}))
-	t.rule(c, t.chain(c, own, "stray", nftables.ChainTypeFilter, nftables.ChainHookForward, beforeTracking), append(t.hasMark(t.marks.intercepted),
-		&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}))
+	if s.routed {
+		s.rule(c, s.chain(c, "stray", nftables.ChainTypeFilter, nftables.ChainHookForward, beforeTracking), append(t.hasMark(t.marks.intercepted),
+			&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}))
+	}
 }
 
-// bring adds the chains that bring what servers send on the guard's TCP
-// connections to the guard: these bear the devices' addresses, so it would go to
-// the devices. A remote server's comes in, the router's own resolver's goes out.
-func (t *table) bring(c *nftables.Conn, own *nftables.Table) {
-	remember := append(t.hasMark(t.marks.query),
+// lending adds the chain that lets the guard's TCP connections bear a device's
+// address: that which is lent to the port that they come from. Where the home is
+// masqueraded the router's own chain has come first.
+func (t *table) lending(c *nftables.Conn, s *side) {
+	family := uint32(unix.NFPROTO_IPV4)
+	if s.six {
+		family = unix.NFPROTO_IPV6
+	}
+	rule := append(t.hasMark(t.marks.query),
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
-		&expr.Ct{Key: expr.CtKeyMARK, Register: 1})
-	remember = append(append(remember, t.replaceBits(t.marks.query)),
-		&expr.Ct{Key: expr.CtKeyMARK, Register: 1, SourceRegister: true})
-	// In one chain, and after the other: an answer is no question.
-	out := t.chain(c, own, "streams-out", nftables.ChainTypeRoute, nftables.ChainHookOutput, afterTracking)
-	t.rule(c, out, append(remember, &expr.Verdict{Kind: expr.VerdictAccept}))
-	t.rule(c, out, t.back())
-	t.rule(c, t.chain(c, own, "streams-in", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, afterTracking), t.back())
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
+		&expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true, SetName: s.lent.Name, SetID: s.lent.ID},
+		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: family, RegAddrMin: 1})
+	s.rule(c, s.chain(c, "lending", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource+10), rule)
 }
 
-// back is the rule for packets of a server on one of the guard's connections.
-func (t *table) back() []expr.Any {
-	rule := []expr.Any{
-		&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{1}}, // IP_CT_DIR_REPLY
-		&expr.Ct{Key: expr.CtKeyMARK, Register: 1},
-		t.keepBits(),
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(t.marks.query)}}
-	return append(append(rule, t.setMark(t.marks.back)...), &expr.Counter{})
+// lend lets a TCP connection that is about to be opened from a port of the
+// router's bear a device's address, and returns what ends that for further ones.
+// It may be called by any goroutine.
+func lend(port uint16, device netip.Addr) (end func(), err error) {
+	own := &nftables.Table{Name: tableName, Family: nftables.TableFamilyIPv4}
+	set := &nftables.Set{Table: own, Name: "lent", KeyType: nftables.TypeInetService, DataType: nftables.TypeIPAddr, IsMap: true, HasTimeout: true}
+	if device.Is6() {
+		own.Family, set.DataType = nftables.TableFamilyIPv6, nftables.TypeIP6Addr
+	}
+	element := []nftables.SetElement{{Key: binary.BigEndian.AppendUint16(nil, port), Val: device.AsSlice(), Timeout: lentFor}}
+	change := func(f func(*nftables.Conn) error) error {
+		c, err := nftables.New()
+		if err == nil {
+			err = f(c)
+		}
+		if err == nil {
+			err = c.Flush()
+		}
+		return err
+	}
+	if err := change(func(c *nftables.Conn) error { return c.SetAddElements(set, element) }); err != nil {
+		return nil, fmt.Errorf("lend %s to port %d: %w", device, port, err)
+	}
+	return func() {
+		_ = change(func(c *nftables.Conn) error { return c.SetDeleteElements(set, element) }) // it lapses anyway
+	}, nil
+}
+
+// lentFor is how long an address is lent at most: a connection needs it until its
+// first packet has left.
+const lentFor = 2 * dialIn
+
+func iifname(op expr.CmpOp, name string) []expr.Any {
+	key := make([]byte, unix.IFNAMSIZ)
+	copy(key, name)
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, &expr.Cmp{Op: op, Register: 1, Data: key}}
+}
+
+func destPortIs(op expr.CmpOp, port uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: op, Register: 1, Data: binary.BigEndian.AppendUint16(nil, port)}}
 }
 
 // chain adds a chain at a hook.
-func (t *table) chain(c *nftables.Conn, own *nftables.Table, name string, sort nftables.ChainType, hook *nftables.ChainHook,
+func (s *side) chain(c *nftables.Conn, name string, sort nftables.ChainType, hook *nftables.ChainHook,
 	priority nftables.ChainPriority) *nftables.Chain {
-	chain := c.AddChain(&nftables.Chain{Name: name, Table: own, Type: sort, Hooknum: hook, Priority: &priority})
-	t.chains = append(t.chains, chain)
+	chain := c.AddChain(&nftables.Chain{Name: name, Table: s.table, Type: sort, Hooknum: hook, Priority: &priority})
+	s.chains = append(s.chains, chain)
 	return chain
 }
 
 // rule adds a rule to a chain.
-func (t *table) rule(c *nftables.Conn, chain *nftables.Chain, exprs []expr.Any) {
+func (s *side) rule(c *nftables.Conn, chain *nftables.Chain, exprs []expr.Any) {
 	c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: exprs})
-	t.rules++
+	s.rules++
 }
 
-// whole reports whether the table has all its rules.
+// whole reports whether the tables have all their rules.
 func (t *table) whole() bool {
 	c, err := nftables.New()
 	if err != nil {
 		return true // nobody knows; the renewal will tell
 	}
-	n := 0
-	for _, chain := range t.chains {
-		rules, err := c.GetRules(chain.Table, chain)
-		if err != nil {
+	for _, s := range t.sides {
+		n := 0
+		for _, chain := range s.chains {
+			rules, err := c.GetRules(chain.Table, chain)
+			if err != nil {
+				return false
+			}
+			n += len(rules)
+		}
+		if n != s.rules {
 			return false
 		}
-		n += len(rules)
 	}
-	return n == t.rules
+	return true
 }
 
 // hasMark matches packets whose masked mark is value.
@@ -218,7 +343,7 @@ func bitwise(mask, xor uint32) expr.Any {
 		Xor: binaryutil.NativeEndian.PutUint32(xor)}
 }
 
-// renew makes the table intercept what comes in by the interfaces for lapse from
+// renew makes the tables intercept what comes in by the interfaces for lapse from
 // now, and by no other; without interfaces, nothing. Elements that are added
 // again keep their old end, so all are removed first, in the same transaction.
 func (t *table) renew(lan []string) error {
@@ -226,15 +351,18 @@ func (t *table) renew(lan []string) error {
 	if err != nil {
 		return fmt.Errorf("renew nft set: %w", err)
 	}
-	c.FlushSet(t.set)
-	if len(lan) > 0 {
+	for _, s := range t.sides {
+		c.FlushSet(s.lan)
+		if len(lan) == 0 {
+			continue
+		}
 		elements := make([]nftables.SetElement, 0, len(lan))
 		for _, name := range lan {
 			key := make([]byte, unix.IFNAMSIZ)
 			copy(key, name)
 			elements = append(elements, nftables.SetElement{Key: key, Timeout: lapse})
 		}
-		if err := c.SetAddElements(t.set, elements); err != nil {
+		if err := c.SetAddElements(s.lan, elements); err != nil {
 			return fmt.Errorf("renew nft set: %w", err)
 		}
 	}
@@ -244,15 +372,15 @@ func (t *table) renew(lan []string) error {
 	return nil
 }
 
-// remove removes the guard's table; one that is not there is removed.
-func (t *table) remove() error {
+// removeTables removes a guard's tables; those that are not there are removed.
+func removeTables() error {
 	c, err := nftables.New()
 	if err != nil {
-		return fmt.Errorf("remove nft table %s: %w", tableName, err)
+		return fmt.Errorf("remove nft tables %s: %w", tableName, err)
 	}
-	c.DelTable(&nftables.Table{Name: tableName, Family: nftables.TableFamilyINet})
-	if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove nft table %s: %w", tableName, err)
+	clearTables(c)
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("remove nft tables %s: %w", tableName, err)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ type mmsghdr struct {
 // Datagram is one that was received.
 type Datagram struct {
 	Src, Dst  netip.AddrPort
-	Interface uint32 // the index of the interface that it came in by, IPv6 only
+	Interface uint32 // the index of the interface that it came in by
 	Payload   []byte // valid until the next Receive
 }
 
@@ -104,7 +104,9 @@ func (r *Receiver) Datagram(i int, d *Datagram) bool {
 		switch {
 		case h.Level == unix.SOL_IP && h.Type == unix.IP_ORIGDSTADDR, h.Level == unix.SOL_IPV6 && h.Type == unix.IPV6_ORIGDSTADDR:
 			d.Dst = address(data)
-		case h.Level == unix.SOL_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= 20:
+		case h.Level == unix.SOL_IP && h.Type == unix.IP_PKTINFO && len(data) >= 4: // struct in_pktinfo
+			d.Interface = binary.NativeEndian.Uint32(data)
+		case h.Level == unix.SOL_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= 20: // struct in6_pktinfo
 			d.Interface = binary.NativeEndian.Uint32(data[16:])
 		}
 		rest = next

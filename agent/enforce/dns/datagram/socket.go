@@ -14,7 +14,7 @@ type Raw int
 type Sockets struct {
 	Queries Raw    // for questions that go on
 	Answers Raw    // for answers of the guard's own
-	Port    uint16 // of the loopback address that tproxy leads to
+	Port    uint16 // of the socket that intercepted datagrams are led to
 
 	udp int // where intercepted datagrams arrive
 }
@@ -30,8 +30,9 @@ const (
 )
 
 // Listen opens the sockets of the family AF_INET or AF_INET6. The socket for
-// what is intercepted is bound to a loopback address, so that only tproxy leads
-// to it. What the raw sockets send bears the marks.
+// what is intercepted is bound to any address of IPv4, because what comes in again by
+// the loopback interface is led to it by its port, and to a loopback address of IPv6,
+// so that only tproxy leads to it. What the raw sockets send bears the marks.
 func Listen(family int, queryMark, answerMark uint32) (_ *Sockets, err error) {
 	s := &Sockets{udp: -1, Queries: -1, Answers: -1}
 	defer func() {
@@ -42,8 +43,8 @@ func Listen(family int, queryMark, answerMark uint32) (_ *Sockets, err error) {
 	if s.udp, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("open udp socket: %w", err)
 	}
-	level, options, to := unix.SOL_IP, []int{unix.IP_TRANSPARENT, unix.IP_RECVORIGDSTADDR},
-		unix.Sockaddr(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	level, options, to := unix.SOL_IP, []int{unix.IP_TRANSPARENT, unix.IP_RECVORIGDSTADDR, unix.IP_PKTINFO},
+		unix.Sockaddr(&unix.SockaddrInet4{})
 	if family == unix.AF_INET6 {
 		level, options, to = unix.SOL_IPV6, []int{unix.IPV6_TRANSPARENT, unix.IPV6_RECVORIGDSTADDR, unix.IPV6_RECVPKTINFO},
 			&unix.SockaddrInet6{Addr: [16]byte{15: 1}}
