@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,15 +79,15 @@ func boardModel() string {
 
 // openLine prepares the line to core. Without it, and if its files cannot be read, the
 // agent works alone: the home is protected all the same.
-func (l *live) openLine() error {
+func (l *live) openLine() {
 	if l.cfg.Core.URL == "" {
-		return nil
+		return
 	}
 	cfg, err := lineConfig(l.cfg.Core)
 	if err != nil {
 		l.lineErr = err
 		l.log.Error("core cannot be told anything", "err", err)
-		return nil
+		return
 	}
 	cfg.Dir = filepath.Join(l.cfg.State.Dir, lineDir)
 	cfg.Start, cfg.Fresh = uint32(l.run.Starts), !l.store.Noted() || l.lost != nil
@@ -99,9 +100,25 @@ func (l *live) openLine() error {
 		return time.Unix(0, l.epoch.at(monotonic())), false
 	}
 	cfg.Learned = func(t time.Time) { l.coreClock.Store(t.UnixNano() - monotonic()) }
-	cfg.Reached = func(a netip.Addr) { l.reached(l.ctx, a) }
-	l.line, err = uplink.New(cfg)
-	return err
+	cfg.Reached = func(a netip.Addr) {
+		l.coreAddr.Store(&a)
+		select {
+		case l.coreAt <- struct{}{}:
+		default:
+		}
+	}
+	if l.line, err = uplink.New(cfg); err != nil {
+		l.lineErr = err
+		l.log.Error("core cannot be told anything", "err", err)
+	}
+}
+
+// holdLine holds the line to core. Without it the home is protected all the same.
+func (l *live) holdLine(ctx context.Context) error {
+	if err := l.line.Run(ctx); err != nil && ctx.Err() == nil {
+		l.log.Error("core cannot be told anything", "err", err)
+	}
+	return nil
 }
 
 // wallClock returns the wall clock: the router's own if it was set, else core's.
@@ -120,20 +137,35 @@ func (l *live) trusted() bool { return l.epoch.trusted(l.wallClock()) }
 func (l *live) clock() (cordon.Time, bool) { return l.p.wall(l.p.now), l.wasSet && l.trusted() }
 
 // spared returns what no order may block.
-func (l *live) spared() []netip.Addr { return slices.Concat(l.network.Spared, l.network.Addrs) }
-
-// reached sees to it that nothing ever blocks core itself.
-func (l *live) reached(ctx context.Context, a netip.Addr) {
-	n := l.around.Load()
-	if n == nil || slices.Contains(n.Spared, a) || a.IsLoopback() {
-		return
+func (l *live) spared() (addrs []netip.Addr, names []string) {
+	addrs = slices.Concat(l.network.Spared, l.network.Addrs)
+	if a := l.coreAddr.Load(); a != nil {
+		addrs = append(addrs, *a)
 	}
-	l.coreAddrs.Store(&a)
-	again := *n
-	again.Spared = append(slices.Clone(n.Spared), a)
-	l.around.Store(&again)
-	l.test(ctx, "core's address", func() error { return l.kernel.SetNetwork(ctx, again) }, func() error { return l.kernel.SetNetwork(ctx, *n) })
-	l.do(ctx, func() { l.network.Spared = again.Spared })
+	if u, err := url.Parse(l.cfg.Core.URL); err == nil {
+		names = append(names, u.Hostname())
+	}
+	return addrs, names
+}
+
+// spareCore sees to it that nothing ever blocks core itself.
+func (l *live) spareCore(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.coreAt:
+		}
+		l.renumbering.Lock()
+		if n := l.around.Load(); n != nil && len(n.LAN) > 0 && !slices.Contains(n.Spared, *l.coreAddr.Load()) {
+			again := *n
+			again.Spared = append(slices.Clone(n.Spared), *l.coreAddr.Load())
+			l.around.Store(&again)
+			l.test(ctx, "core's address", func() error { return l.kernel.SetNetwork(ctx, again) }, func() error { return l.kernel.SetNetwork(ctx, *n) })
+			l.do(ctx, func() { l.network.Spared = again.Spared })
+		}
+		l.renumbering.Unlock()
+	}
 }
 
 // health says how the agent is, for core.

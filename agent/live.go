@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -65,7 +66,9 @@ type live struct {
 
 	reconsider     chan struct{}              // the policy may have changed
 	coreClock      atomic.Int64               // core's wall clock less our monotonic one; 0: unknown
-	coreAddrs      atomic.Pointer[netip.Addr] // where core was reached last
+	coreAddr       atomic.Pointer[netip.Addr] // where core was reached last
+	coreAt         chan struct{}              // that changed
+	renumbering    sync.Mutex                 // held while the network is changed
 	wasSet         bool                       // the clock was set, and what was reported is corrected
 	changed, dirty bool                       // to publish, to save
 	urgent         bool                       // to save at once
@@ -97,7 +100,7 @@ func Live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 // newLive builds everything, and puts in force again what was. Nothing runs yet.
 func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live, err error) {
 	l = &live{cfg: cfg, log: log, ctx: ctx, begun: time.Now(), calls: make(chan func(), 64), stopped: make(chan struct{}), hung: make(chan struct{}),
-		household: newHousehold(cfg.Policy), reconsider: make(chan struct{}, 1),
+		household: newHousehold(cfg.Policy), reconsider: make(chan struct{}, 1), coreAt: make(chan struct{}, 1),
 		troubles: make(map[string]uint64), complained: make(map[string]cordon.Time)}
 	defer func() {
 		if err != nil {
@@ -124,9 +127,7 @@ func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live,
 	if err := l.openIndicators(); err != nil {
 		return l, err
 	}
-	if err := l.openLine(); err != nil {
-		return l, err
-	}
+	l.openLine()
 	if err := l.build(ctx); err != nil {
 		return l, err
 	}
@@ -184,7 +185,8 @@ func (l *live) serve(ctx context.Context) error {
 	g.Go(func() error { return l.checkChanges(ctx) })
 	g.Go(func() error { return l.followPolicy(ctx) })
 	if l.line != nil {
-		g.Go(func() error { return l.line.Run(ctx) })
+		g.Go(func() error { return l.holdLine(ctx) })
+		g.Go(func() error { return l.spareCore(ctx) })
 	}
 	g.Go(func() error {
 		return l.router.Run(ctx, func(n cordon.Network) error { return l.networkChanged(ctx, n) })

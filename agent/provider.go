@@ -35,8 +35,8 @@ type outbox interface {
 type environment interface {
 	// clock returns the wall time, and whether it is right.
 	clock() (cordon.Time, bool)
-	// spared returns what no order may block.
-	spared() []netip.Addr
+	// spared returns the addresses and names that no order may block.
+	spared() ([]netip.Addr, []string)
 	health() *cordon.Health
 	status() control.Status
 	// do runs f on the pipeline's goroutine.
@@ -223,7 +223,8 @@ func sameClass(a, b *cordon.Class) bool { return a == b || a != nil && b != nil 
 // world is what a plan depends on.
 func (v *provider) world() desired.World {
 	now, trusted := v.env.clock()
-	w := desired.World{Now: now, Trusted: trusted, Held: v.held, Spared: v.env.spared(), Device: v.find,
+	addrs, names := v.env.spared()
+	w := desired.World{Now: now, Trusted: trusted, Held: v.held, Spared: addrs, Names: names, Device: v.find,
 		Pinned: func(id string) *cordon.DesiredDevice {
 			if d, ok := v.pinned[id]; ok {
 				return &d

@@ -33,7 +33,7 @@ func (o *office) Report(r cordon.Report, urgent bool) {
 }
 
 func (o *office) clock() (cordon.Time, bool)           { return o.p.wall(o.p.now), !o.unset }
-func (o *office) spared() []netip.Addr                 { return nil }
+func (o *office) spared() ([]netip.Addr, []string)     { return nil, nil }
 func (o *office) health() *cordon.Health               { return &cordon.Health{Mode: "normal"} }
 func (o *office) status() control.Status               { return control.Status{Mode: "normal"} }
 func (o *office) do(_ context.Context, f func()) error { f(); return nil }

@@ -129,7 +129,7 @@ func (s *Simulation) do(ctx context.Context, f func()) error {
 
 func (s *Simulation) clock() (cordon.Time, bool) { return s.p.wall(s.p.now), true }
 
-func (s *Simulation) spared() []netip.Addr { return nil }
+func (s *Simulation) spared() ([]netip.Addr, []string) { return nil, nil }
 
 func (s *Simulation) asked() {}
 

@@ -50,7 +50,9 @@ func (l *live) untouched() (list []netip.Addr) {
 // that nothing is open for a moment, watched by the self-test; then the stages.
 func (l *live) networkChanged(ctx context.Context, n cordon.Network) error {
 	n.Home = slices.Concat(n.Home, l.cfg.Network.Home)
-	if a := l.coreAddrs.Load(); a != nil {
+	l.renumbering.Lock()
+	defer l.renumbering.Unlock()
+	if a := l.coreAddr.Load(); a != nil {
 		n.Spared = append(slices.Clone(n.Spared), *a)
 	}
 	l.around.Store(&n)

@@ -60,7 +60,8 @@ type World struct {
 	Trusted bool // Now is right: what ends by the clock can be begun
 	InForce []InForce
 	Held    []Held
-	Spared  []netip.Addr // of the router, its gateways, resolvers and time servers
+	Spared  []netip.Addr // of the router, its gateways, resolvers and time servers, and core
+	Names   []string     // of core
 	// Device returns a device of the home, nil if it is not known.
 	Device func(id string) *cordon.Device
 	// Pinned returns what the router's configuration says about a device; nil: nothing.
@@ -364,7 +365,12 @@ func Guard(o *cordon.Order, w *World) string {
 	}
 	for _, a := range w.Spared {
 		if t.Peer == a || t.Net.IsValid() && t.Net.Contains(a) {
-			return "it would cut off the router, its gateways, resolvers or time servers"
+			return "it would cut off the router, its gateways, resolvers, time servers or core"
+		}
+	}
+	for _, name := range w.Names {
+		if t.Name != "" && strings.HasSuffix("."+name, "."+strings.ToLower(strings.TrimSuffix(t.Name, "."))) {
+			return "it would cut off core"
 		}
 	}
 	switch o.Verb {

@@ -21,7 +21,7 @@ type home struct {
 
 func newHome() *home {
 	h := &home{}
-	h.World = World{Now: now, Trusted: true, Spared: []netip.Addr{netip.MustParseAddr("192.0.2.53")},
+	h.World = World{Now: now, Trusted: true, Names: []string{"core.provider.example"}, Spared: []netip.Addr{netip.MustParseAddr("192.0.2.53")},
 		Device: func(id string) *cordon.Device { return &cordon.Device{ID: id, Gateway: id == "router"} },
 		Pinned: func(id string) *cordon.DesiredDevice {
 			if id == "pinned" {
@@ -116,6 +116,7 @@ func TestGuard(t *testing.T) {
 	for want, o := range map[string]cordon.Order{
 		"wider than a /24":    order("1", cordon.VerbBlock, cordon.Target{Net: netip.MustParsePrefix("198.51.0.0/16")}),
 		"or a /48":            order("2", cordon.VerbBlock, cordon.Target{Net: netip.MustParsePrefix("2001:db8::/32")}),
+		"cut off core":        order("0", cordon.VerbBlock, cordon.Target{Name: "provider.example."}),
 		"public suffix":       order("3", cordon.VerbBlock, cordon.Target{Name: "co.uk"}),
 		"no name of a host":   order("4", cordon.VerbBlock, cordon.Target{Name: "com"}),
 		"resolvers":           order("5", cordon.VerbBlock, cordon.Target{Peer: netip.MustParseAddr("192.0.2.53")}),

@@ -177,7 +177,10 @@ func (s *session) send(now bool) error {
 		if len(items) == 0 {
 			return nil
 		}
-		reports, sizes := s.unpack(items)
+		items, reports := s.unpack(items)
+		if len(items) == 0 {
+			continue
+		}
 		s.batch++
 		data, err := encode(s.batch, reports)
 		if err != nil {
@@ -190,9 +193,9 @@ func (s *session) send(now bool) error {
 			return err
 		}
 		for i, it := range items {
-			if !it.told && i < len(reports) {
+			if !it.told {
 				it.told = true
-				s.ledger.add(s.line(&reports[i], sizes[i]))
+				s.ledger.add(s.line(&reports[i], len(it.body)))
 			}
 		}
 		if err := s.ledger.flush(false); err != nil {
@@ -203,11 +206,13 @@ func (s *session) send(now bool) error {
 }
 
 // unpack returns the reports of items, with their IDs and times as they are known now.
-func (s *session) unpack(items []*item) (reports []cordon.Report, sizes []int) {
-	for _, it := range items {
+// What cannot be read never will be, and is let go.
+func (s *session) unpack(all []*item) (items []*item, reports []cordon.Report) {
+	for _, it := range all {
 		r, err := unpack(it.body)
 		if err != nil {
 			s.log.Error("report not read", "err", err)
+			s.queue.acknowledge([]*item{it})
 			continue
 		}
 		r.ID = cordon.ReportID{Router: s.id.Router, Boot: s.id.Base + it.start, Seq: it.seq}
@@ -215,9 +220,9 @@ func (s *session) unpack(items []*item) (reports []cordon.Report, sizes []int) {
 			shift(&r, *by)
 			r.Doubt = 0
 		}
-		reports, sizes = append(reports, r), append(sizes, len(it.body))
+		items, reports = append(items, it), append(reports, r)
 	}
-	return reports, sizes
+	return items, reports
 }
 
 // acknowledged takes core's word that a batch survives.

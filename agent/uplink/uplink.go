@@ -301,7 +301,10 @@ func (l *Uplink) Run(ctx context.Context) error {
 	l.number()
 	var done sync.WaitGroup
 	done.Go(func() { l.keep(ctx) })
-	defer done.Wait()
+	defer func() {
+		done.Wait()
+		l.flush(true)
+	}()
 	l.recall(ctx)
 	wait := backoff{spread: l.cfg.Spread}
 	for ctx.Err() == nil {
@@ -346,26 +349,27 @@ func (l *Uplink) saveIdentity() {
 	}
 }
 
-// keep writes what is not acknowledged in time, and everything at the end.
+// keep writes what is not acknowledged in time.
 func (l *Uplink) keep(ctx context.Context) {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for {
-		over := false
 		select {
 		case <-ctx.Done():
-			over = true
-		case <-tick.C:
-		}
-		l.queue.flush(over)
-		if err := l.ledger.flush(over); err != nil {
-			l.log.Warn("ledger not written", "err", err)
-		}
-		l.notes.flush(l.cfg.Dir, l.cfg.Claim, l.log)
-		if over {
 			return
+		case <-tick.C:
+			l.flush(false)
 		}
 	}
+}
+
+// flush writes what has waited long enough, or everything.
+func (l *Uplink) flush(all bool) {
+	l.queue.flush(all)
+	if err := l.ledger.flush(all); err != nil {
+		l.log.Warn("ledger not written", "err", err)
+	}
+	l.notes.flush(l.cfg.Dir, l.cfg.Claim, l.log)
 }
 
 // rest waits before the next try; what is urgent cuts it short if that may help.

@@ -130,7 +130,8 @@ func TestDirectives(t *testing.T) {
 	c.Send(late, to)
 	c.Send(desired(9), to)
 	told(2)
-	if s := l.Status(); s.Desired != 9 || s.Refused != 4 {
+	door.Wait(t, "the number is noted", func() bool { return l.Status().Desired == 9 })
+	if s := l.Status(); s.Refused != 4 {
 		t.Errorf("%+v", s)
 	}
 	shadows := wire.Directive{Number: 3, Receiver: wire.All, Shadows: &wire.Shadows{List: []cordon.Shadow{{ID: "s", Kind: "dos.*", Expires: 1}}}}
@@ -145,6 +146,7 @@ func TestDirectives(t *testing.T) {
 			t.Errorf("shared %v, shadows %v, unknown %q", l.shared, l.shadows, l.unknown)
 		}
 	})
+	door.Wait(t, "the numbers are noted", func() bool { return l.Status().Desired == 10 && l.Status().Shared == 4 })
 	l.stop()
 
 	// After a restart the agent is told again, and old numbers stay old.

@@ -91,7 +91,9 @@ func TestCore(t *testing.T) {
 	wall := cordon.TimeOf(time.Now())
 	order := cordon.Order{ID: "order-1", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: home.Config.DeviceMAC(1)}, Reason: "It was asked for.",
 		By: "Ada", At: wall, Expires: wall.Add(time.Hour)}
-	desire(core, cordon.Desired{Version: 3, Policy: cordon.PolicyProtect, Orders: []cordon.Order{order}})
+	harm := order
+	harm.ID, harm.Verb, harm.Entity.Target = "order-2", cordon.VerbBlock, cordon.Target{Peer: netip.MustParseAddr("203.0.113.1")} // core
+	desire(core, cordon.Desired{Version: 3, Policy: cordon.PolicyProtect, Orders: []cordon.Order{order, harm}})
 	begin := time.Now()
 	core.Wait("the order is in force", func() bool {
 		return count(core, func(r *cordon.Report) bool {
@@ -102,6 +104,9 @@ func TestCore(t *testing.T) {
 	if reaches(home.Devices[1], somewhere) {
 		t.Error("the device still reaches the internet")
 	}
+	core.Wait("the harmful order is refused", func() bool {
+		return count(core, func(r *cordon.Report) bool { return r.Enforced != nil && refuses(r.Enforced, "order-2") }) > 0
+	})
 
 	if _, err := (live.Scan{Bursts: 1}).Run(bounded(t, time.Minute), home.Devices[0]); err != nil {
 		t.Fatal(err)
@@ -117,7 +122,9 @@ func TestCore(t *testing.T) {
 	a.Process.Kill()
 	<-a.Process.Done()
 	a.Run()
-	core.Wait("the router is back", func() bool { return len(core.Hellos) == 2 && core.Hellos[1].Desired == 4 && core.Hellos[1].Boot > core.Hellos[0].Boot })
+	core.Wait("the router is back", func() bool {
+		return len(core.Hellos) == 2 && core.Hellos[1].Desired == 4 && core.Hellos[1].Boot > core.Hellos[0].Boot
+	})
 	if a.Device(1).State != control.StateQuarantined || reaches(home.Devices[1], somewhere) {
 		t.Errorf("the order did not survive: %+v", a.Device(1))
 	}
