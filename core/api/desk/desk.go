@@ -14,6 +14,7 @@ import (
 
 	"cordon"
 	"cordon/core/api/live"
+	"cordon/core/api/problem"
 	"cordon/core/auth"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -43,6 +44,7 @@ type Desk struct {
 	Config
 	keys  *inFlight
 	looks *looks
+	lists chan struct{} // one for each list of routers that is being read
 }
 
 // New returns a Desk.
@@ -65,7 +67,23 @@ func New(cfg Config) (*Desk, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Desk{Config: cfg, keys: newInFlight(), looks: newLooks()}, nil
+	return &Desk{Config: cfg, keys: newInFlight(), looks: newLooks(), lists: make(chan struct{}, maxLists)}, nil
+}
+
+// maxLists bounds the lists of routers that are read at once: one of 200,000 takes some
+// 300 MB until it is stored.
+const maxLists = 2
+
+// Read makes room for reading a list; the caller calls done. It does not wait.
+func (d *Desk) Read() (done func(), err error) {
+	select {
+	case d.lists <- struct{}{}:
+		return func() { <-d.lists }, nil
+	default:
+		p := problem.New(problem.Unavailable, "other lists are being loaded")
+		p.After = 10 * time.Second
+		return nil, p
+	}
 }
 
 // Moment is the time.

@@ -2,12 +2,14 @@ package desk
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"cordon"
 	"cordon/core/api/problem"
@@ -21,6 +23,9 @@ import (
 // same time are one and a refusal in one instance of core; between two instances, and
 // in a power cut between the change and its answer, orders are still only one, because
 // their ids follow from the key (see Call.NewID).
+
+// keepWithin is how long it may take to keep an answer.
+const keepWithin = 5 * time.Second
 
 // maxReplay bounds an answer that is kept, in bytes.
 const maxReplay = 256 << 10
@@ -79,7 +84,9 @@ func (d *Desk) replay(hc huma.Context, c *Call, key string, w http.ResponseWrite
 		k.Body = rec.body.Bytes()
 	}
 	data, err := json.Marshal(k)
-	if err == nil {
+	if err == nil { // who went away in the middle is who will ask again
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
+		defer cancel()
 		err = d.Store.Remember(ctx, c.Subject.User, key, hash, data)
 	}
 	if err != nil {

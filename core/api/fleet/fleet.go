@@ -103,6 +103,11 @@ func ImportRouters(ctx context.Context, d *desk.Desk, in *importInput) (*importR
 	if !known {
 		return nil, problem.New(problem.MediaType, "want Content-Type text/csv or application/json")
 	}
+	done, err := d.Read()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	l, err := provision.Read(c.Request.Body, format)
 	switch {
 	case errors.Is(err, provision.ErrFormat):

@@ -55,8 +55,8 @@ type changeDeviceInput struct {
 
 // ChangeDevice is PATCH /v1/sites/{site}/devices/{device}.
 func ChangeDevice(ctx context.Context, d *desk.Desk, in *changeDeviceInput) (*desk.Record[view.Device], error) {
-	c := desk.CallOf(ctx)
-	r, b := c.Device, &in.Body
+	c, b := desk.CallOf(ctx), &in.Body
+	r := c.Device
 	if err := errors.Join(in.Check(r.Version, true), desk.Printable("body.name", b.Name), desk.Printable("body.room", b.Room)); err != nil {
 		return nil, err
 	}
@@ -64,26 +64,45 @@ func ChangeDevice(ctx context.Context, d *desk.Desk, in *changeDeviceInput) (*de
 		if err := auth.May(c.Subject, auth.DevicePolicy, c.Object); err != nil {
 			return nil, err
 		}
-		r.Said.Policy = cordon.Policy(*b.Policy)
 	}
-	desk.Set(&r.Said.Name, b.Name)
-	desk.Set(&r.Room, b.Room)
-	if b.Class != nil {
-		r.Said.Class = desk.Class(*b.Class)
-	}
-	r.Said.Device = r.Device.ID
-	if err := d.Store.PutDevice(ctx, &r); err != nil {
-		return nil, err
+	for try := 0; ; try++ {
+		in.apply(&r)
+		err := d.Store.PutDevice(ctx, &r)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, cordon.ErrConflict) || in.IfMatch != "" || try == tries {
+			return nil, err
+		}
+		if r, err = d.Store.Device(ctx, c.Site.ID, r.Device.ID); err != nil { // a report came in between
+			return nil, err
+		}
 	}
 	// A failure in between is mended by asking again: both parts may be done twice.
-	line := d.Change(c, "")
-	if _, err := d.Store.ChangeDesired(ctx, c.Site.ID, line, func(to *cordon.Desired) error { return order.Say(to, r.Said) }); err != nil {
+	if _, err := d.Store.ChangeDesired(ctx, c.Site.ID, d.Change(c, ""), func(to *cordon.Desired) error { return order.Say(to, r.Said) }); err != nil {
 		return nil, fmt.Errorf("tell the router about the device: %w", err)
 	}
 	c.Written = true
 	d.Announce(ctx, c.Site.Account, c.Site.ID)
 	d.Line.Tell(ctx, cordon.Event{Sort: cordon.EventDevice, Account: c.Site.Account, Site: c.Site.ID, ID: r.Device.ID, At: d.Moment()})
 	return desk.Of(view.OfDevice(&r), r.Version), nil
+}
+
+// tries is how often a change is tried again that a report came in between of.
+const tries = 3
+
+// apply changes what people say about a device.
+func (in *changeDeviceInput) apply(r *cordon.DeviceRecord) {
+	b := &in.Body
+	r.Said.Device = r.Device.ID
+	desk.Set(&r.Said.Name, b.Name)
+	desk.Set(&r.Room, b.Room)
+	if b.Policy != nil {
+		r.Said.Policy = cordon.Policy(*b.Policy)
+	}
+	if b.Class != nil {
+		r.Said.Class = desk.Class(*b.Class)
+	}
 }
 
 // ordered is what became of an order.
@@ -295,17 +314,24 @@ type closeInput struct {
 // CloseIncident is POST /v1/sites/{site}/incidents/{incident}/close.
 func CloseIncident(ctx context.Context, d *desk.Desk, in *closeInput) (*desk.Record[view.Incident], error) {
 	c := desk.CallOf(ctx)
+	for try := 0; ; try++ {
+		i, err := d.Store.Incident(ctx, c.Site.ID, in.Incident)
+		if err != nil {
+			return nil, err
+		}
+		if err := in.Check(i.Version, true); err != nil {
+			return nil, err
+		}
+		err = d.Store.CloseIncident(ctx, c.Site.ID, in.Incident, cordon.Closing(in.Body.Closing), who(d, c), in.Body.Note, i.Version)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, cordon.ErrConflict) || try == tries { // a report came in between
+			return nil, err
+		}
+	}
 	i, err := d.Store.Incident(ctx, c.Site.ID, in.Incident)
 	if err != nil {
-		return nil, err
-	}
-	if err := in.Check(i.Version, true); err != nil {
-		return nil, err
-	}
-	if err := d.Store.CloseIncident(ctx, c.Site.ID, in.Incident, cordon.Closing(in.Body.Closing), who(d, c), in.Body.Note, i.Version); err != nil {
-		return nil, err
-	}
-	if i, err = d.Store.Incident(ctx, c.Site.ID, in.Incident); err != nil {
 		return nil, err
 	}
 	d.Line.Tell(ctx, cordon.Event{Sort: cordon.EventIncident, Account: c.Site.Account, Site: c.Site.ID, ID: i.Incident.ID, Level: i.Incident.Level, At: d.Moment()})
