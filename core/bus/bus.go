@@ -174,7 +174,9 @@ func (b *Bus) dial(name, account string) (*nats.Conn, error) {
 			b.cfg.Log.Warn("bus", "connection", name, "err", err)
 		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			b.cfg.Log.Warn("bus lost", "connection", name, "err", err)
+			if err != nil { // nil: closed by us
+				b.cfg.Log.Warn("bus lost", "connection", name, "err", err)
+			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			b.cfg.Log.Info("bus is back", "connection", name)

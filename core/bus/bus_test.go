@@ -64,22 +64,32 @@ func newKey(t testing.TB) (nkeys.KeyPair, string) {
 	return pair, public
 }
 
-// dial connects as a router.
-func (r *router) dial(b *Bus, options ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect("nats://"+b.Addr().String(), append([]nats.Option{
+// connect connects as a router.
+func (r *router) connect(url string, options ...nats.Option) (*nats.Conn, error) {
+	return nats.Connect(url, append([]nats.Option{
 		nats.UserJWT(func() (string, error) { return r.token, nil }, r.pair.Sign),
 		nats.MaxReconnects(-1), nats.ReconnectWait(20 * time.Millisecond), nats.IgnoreAuthErrorAbort(),
 	}, options...)...)
 }
 
-func (r *router) mustDial(t testing.TB, b *Bus, options ...nats.Option) *nats.Conn {
+func (r *router) mustConnect(t testing.TB, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
-	c, err := r.dial(b, options...)
+	c, err := r.connect(url, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// dial connects to the embedded server.
+func (r *router) dial(b *Bus, options ...nats.Option) (*nats.Conn, error) {
+	return r.connect("nats://"+b.Addr().String(), options...)
+}
+
+func (r *router) mustDial(t testing.TB, b *Bus, options ...nats.Option) *nats.Conn {
+	t.Helper()
+	return r.mustConnect(t, "nats://"+b.Addr().String(), options...)
 }
 
 // background runs f until the test ends.

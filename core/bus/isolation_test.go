@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,14 +28,20 @@ func TestRoutersHearNoOthers(t *testing.T) {
 	b := open(t)
 	mine, other := newRouter(t, b), newRouter(t, b)
 	for _, subject := range []string{">", "to.>", "to.*.directive", "to." + other.id + ".>", "from.>", "from." + other.id + ".report",
+		"to." + other.id + ".ack", "*." + other.id + ".>",
 		"core.>", "$SYS.>", "$JS.>", "_INBOX.>"} {
 		t.Run(subject, func(t *testing.T) {
 			var refused atomic.Int64
 			c := mine.mustDial(t, b, refusals(&refused))
-			if _, err := c.Subscribe(subject, func(m *nats.Msg) { t.Errorf("heard %s", m.Subject) }); err != nil {
+			hear := func(m *nats.Msg) { t.Errorf("heard %s", m.Subject) }
+			if _, err := c.Subscribe(subject, hear); err != nil {
 				t.Fatal(err)
 			}
 			eventually(t, "the refusal", func() bool { return refused.Load() > 0 })
+			if _, err := c.QueueSubscribe(subject, queue, hear); err != nil { // to take core's own share
+				t.Fatal(err)
+			}
+			eventually(t, "the second refusal", func() bool { return refused.Load() > 1 })
 			if err := b.ToRouter(other.id, "directive", []byte("secret")); err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +73,8 @@ func TestRoutersSpeakForNoOthers(t *testing.T) {
 		})
 	})
 	for _, subject := range []string{"from." + victim.id + ".report", "to." + victim.id + ".ack", "to.all.directive", "core.report", "core.event",
-		"$JS.API.STREAM.LIST", "$JS.API.STREAM.DELETE.REPORTS", "$SYS.REQ.SERVER.PING", "$SYS.REQ.CLAIMS.UPDATE", "_INBOX.x"} {
+		"from." + victim.id + ".answer", "from.all.report",
+		"$JS.API.STREAM.LIST", "$JS.API.STREAM.DELETE.REPORTS", "$JS.ACK.REPORTS.ingest.1.1.1.1.0", "$SYS.REQ.USER.INFO", "$SYS.REQ.SERVER.PING", "$SYS.REQ.CLAIMS.UPDATE", "_INBOX.x"} {
 		t.Run(subject, func(t *testing.T) {
 			var refused atomic.Int64
 			c := mine.mustDial(t, b, refusals(&refused))
@@ -76,10 +84,23 @@ func TestRoutersSpeakForNoOthers(t *testing.T) {
 			eventually(t, "the refusal", func() bool { return refused.Load() > 0 })
 		})
 	}
-	// What a router may publish it may publish with any reply subject. Nothing answers.
-	c := mine.mustDial(t, b)
+	// What a router may publish it may publish with any reply subject, and with headers of
+	// which the server knows some: it would trace the message to a subject, or answer that
+	// nobody listens. Nothing of that reaches another.
+	c := mine.mustDial(t, b, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err := c.PublishRequest("from."+mine.id+".report", "to."+victim.id+".ack", []byte("1")); err != nil {
 		t.Fatal(err)
+	}
+	if err := c.PublishRequest("from."+mine.id+".nothing", "to."+victim.id+".ack", []byte("2")); err != nil {
+		t.Fatal(err)
+	}
+	for _, header := range []string{"Nats-Trace-Dest", "traceparent", "Nats-Schedule-Target", "Nats-Expected-Stream"} {
+		for _, value := range []string{"to." + victim.id + ".ack", "to." + victim.id + ".directive", "core.report"} {
+			m := &nats.Msg{Subject: "from." + mine.id + ".report", Reply: value, Data: []byte("3"), Header: nats.Header{header: {value}}}
+			if err := c.PublishMsg(m); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	if err := c.Flush(); err != nil {
 		t.Fatal(err)
@@ -133,8 +154,29 @@ func TestCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	expired := *honest
+	if expired.token, err = b.keys.credential(honest.id, honest.key, time.Now().Add(-2*time.Hour), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+
+	// Who has stolen the key that signs routers' credentials lets in routers, and gives
+	// nobody more than a router may.
+	inCore, wide := *honest, *honest
+	claims = jwt.NewUserClaims(honest.key)
+	claims.Name, claims.IssuerAccount = honest.id, b.keys.accounts.Core
+	claims.SetScoped(true)
+	if inCore.token, err = claims.Encode(b.keys.routers); err != nil {
+		t.Fatal(err)
+	}
+	claims = jwt.NewUserClaims(honest.key)
+	claims.Name, claims.IssuerAccount = honest.id, b.keys.accounts.Routers
+	claims.Pub.Allow.Add(">")
+	if wide.token, err = claims.Encode(b.keys.routers); err != nil {
+		t.Fatal(err)
+	}
+
 	for name, r := range map[string]*router{"no token": {id: honest.id, pair: stranger, key: key}, "forged": &forged, "stolen": &stolen,
-		"changed": &changed, "revoked": revoked} {
+		"changed": &changed, "revoked": revoked, "expired": &expired, "into core's account": &inCore, "with more rights": &wide} {
 		t.Run(name, func(t *testing.T) {
 			c, err := r.dial(b, nats.MaxReconnects(0))
 			if err == nil {
@@ -145,6 +187,22 @@ func TestCredentials(t *testing.T) {
 	}
 	if _, err := b.Credential(honest.id, honest.key, MaxLife+time.Second); err == nil {
 		t.Error("a credential for longer than MaxLife was made")
+	}
+	for _, id := range []string{"", "all", "*", ">", "a.b", "a b", "{{name()}}", strings.Repeat("a", 65)} {
+		if _, err := b.Credential(id, honest.key, time.Hour); err == nil {
+			t.Errorf("a credential for router %q was made", id)
+		}
+		if err := b.ToRouter(id, "directive", nil); err == nil {
+			t.Errorf("router %q was told something", id)
+		}
+	}
+	for _, key := range []string{"", b.keys.accounts.Routers, strings.ToLower(honest.key), honest.key[1:]} {
+		if _, err := b.Credential(honest.id, key, time.Hour); err == nil {
+			t.Errorf("a credential for key %q was made", key)
+		}
+		if err := b.Revoke(t.Context(), key); err == nil {
+			t.Errorf("key %q was revoked", key)
+		}
 	}
 }
 
@@ -173,5 +231,67 @@ func TestRevokedWhileConnected(t *testing.T) {
 	receive(t, gone, "the end of the connection")
 	if err := stays.Flush(); err != nil {
 		t.Errorf("another router was cut off: %v", err)
+	}
+}
+
+// TestExpiresWhileConnected ends the connection of a router that does not renew.
+func TestExpiresWhileConnected(t *testing.T) {
+	b := open(t)
+	r := newRouter(t, b)
+	var err error
+	if r.token, err = b.Credential(r.id, r.key, 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	r.mustDial(t, b, nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { close(gone) }))
+	receive(t, gone, "the end of the connection")
+}
+
+// TestRevokeMany revokes many at once, of which each is gone when its call returns.
+func TestRevokeMany(t *testing.T) {
+	b := open(t)
+	var all []*router
+	for range 40 {
+		r := newRouter(t, b)
+		r.mustDial(t, b, nats.NoReconnect())
+		all = append(all, r)
+	}
+	var wg sync.WaitGroup
+	for _, r := range all {
+		wg.Go(func() {
+			if err := b.Revoke(t.Context(), r.key); err != nil {
+				t.Error(err)
+			}
+			if c, err := r.dial(b, nats.NoReconnect()); err == nil {
+				c.Close()
+				t.Error("a revoked router was let in")
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "nobody to be connected", func() bool { st, err := b.Stats(t.Context()); return err == nil && st.Routers == 0 })
+	list, err := b.revoked(t.Context())
+	if err != nil || len(list) != len(all) {
+		t.Errorf("%d keys are revoked, %v, want %d", len(list), err, len(all))
+	}
+}
+
+// TestRevokedAreForgotten strikes what has expired by itself from the list.
+func TestRevokedAreForgotten(t *testing.T) {
+	now := time.Now()
+	b := open(t, func(c *Config) { c.Now = func() time.Time { return now } })
+	_, old := newKey(t)
+	now = now.Add(-2 * MaxLife)
+	if err := b.Revoke(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * MaxLife)
+	_, young := newKey(t)
+	if err := b.Revoke(t.Context(), young); err != nil {
+		t.Fatal(err)
+	}
+	list, err := b.revoked(t.Context())
+	if err != nil || len(list) != 1 || list[young] == 0 {
+		t.Errorf("revoked: %v, %v, want only the young key", list, err)
 	}
 }

@@ -53,6 +53,8 @@ const (
 	// each time, to lastRetry.
 	firstRetry = 500 * time.Millisecond
 	lastRetry  = 30 * time.Second
+	// noteWithin is how long the server may take to note that messages were handled.
+	noteWithin = 2 * time.Second
 )
 
 // Consume calls handle with the messages of subject, one call at a time, until ctx is
@@ -141,14 +143,13 @@ func (b *Bus) handle(ctx context.Context, batch []jetstream.Msg, handle func(con
 	if err != nil && ctx.Err() == nil {
 		b.cfg.Log.WarnContext(ctx, "messages come again", "subject", batch[0].Subject(), "messages", len(batch), "err", err)
 	}
-	for _, m := range batch {
-		if err == nil {
-			err := m.Ack()
-			if err != nil { // it comes again, which is no harm
-				b.cfg.Log.DebugContext(ctx, "message not acknowledged", "err", err)
-			}
-			continue
+	if err == nil {
+		if err := acknowledge(ctx, batch); err != nil { // they come again, which is no harm
+			b.cfg.Log.DebugContext(ctx, "messages not acknowledged", "err", err)
 		}
+		return
+	}
+	for _, m := range batch {
 		tries := 1
 		if about, err := m.Metadata(); err == nil {
 			tries = int(about.NumDelivered)
@@ -157,6 +158,20 @@ func (b *Bus) handle(ctx context.Context, batch []jetstream.Msg, handle func(con
 			b.cfg.Log.DebugContext(ctx, "message not returned", "err", err)
 		}
 	}
+}
+
+// acknowledge tells the server that messages were handled, and waits until it has noted
+// the last, so that they do not come again when core ends now.
+func acknowledge(ctx context.Context, batch []jetstream.Msg) error {
+	last := len(batch) - 1
+	for _, m := range batch[:last] {
+		if err := m.Ack(); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin)
+	defer cancel()
+	return batch[last].DoubleAck(ctx)
 }
 
 // retryAfter is how long a message waits after its handler failed that many times.
