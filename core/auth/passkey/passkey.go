@@ -47,7 +47,7 @@ type Config struct {
 	// ErrRefused to all others, in all instances of core.
 	Once func(ctx context.Context, name string) error
 	Now  func() time.Time
-	Log  *slog.Logger
+	Log  *slog.Logger // nil: none
 }
 
 // Ceremonies begins and ends ceremonies. It is safe for concurrent use.
@@ -60,6 +60,9 @@ type Ceremonies struct {
 // New returns Ceremonies. The key must ask the person for a PIN or a finger: it is the
 // only factor.
 func New(cfg Config) (*Ceremonies, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	lib, err := webauthn.New(&webauthn.Config{RPID: cfg.Host, RPDisplayName: cfg.Provider, RPOrigins: []string{cfg.Origin},
 		AttestationPreference: protocol.PreferNoAttestation,
 		AuthenticatorSelection: protocol.AuthenticatorSelection{RequireResidentKey: protocol.ResidentKeyRequired(),
@@ -72,7 +75,10 @@ func New(cfg Config) (*Ceremonies, error) {
 		return nil, err
 	}
 	aead, err := cipher.NewGCM(block)
-	return &Ceremonies{cfg: cfg, lib: lib, aead: aead}, err
+	if err != nil {
+		return nil, err
+	}
+	return &Ceremonies{cfg: cfg, lib: lib, aead: aead}, nil
 }
 
 // Person is who has passkeys.
