@@ -426,8 +426,8 @@ func (l *Line) Ended() <-chan struct{} { return l.ended }
 func (l *Line) Close() {
 	l.once.Do(func() {
 		m := l.bus
+		m.mu.Lock() // Dial holds it until expiry is set
 		l.expiry.Stop()
-		m.mu.Lock()
 		delete(m.lines, l)
 		m.mu.Unlock()
 		m.connected.mu.Lock()
