@@ -2,15 +2,13 @@ package wire
 
 import (
 	"crypto/ed25519"
+	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"cordon"
-	"cordon/wire/internal/pb"
 )
 
 // All is the receiver of a directive to every router.
@@ -28,11 +26,14 @@ type Directive struct {
 	// newer core says that something in it must not be overlooked.
 	Least uint32
 
-	Desired    *cordon.Desired // for one router
-	Shadows    *Shadows
-	Indicators *Indicators
+	Desired       *cordon.Desired // for one router
+	Shadows       *Shadows
+	Indicators    *Indicators
+	Configuration *Configuration
 
-	// Unknown is what Open found and does not know: to be refused and reported.
+	// Unknown is what Open found and does not know: to be refused and reported. An
+	// order, permission or shadow of which a field is unknown is left out, since without
+	// it it would say something else, and is here by its id.
 	Unknown []string
 }
 
@@ -46,11 +47,22 @@ type Indicators struct {
 	Removed []cordon.Indicator // Type and Value count
 }
 
+// Configuration is what the provider sets on agents. It replaces what was before.
+type Configuration struct{ Settings []Setting }
+
+// Setting is one key of an agent's configuration. Which of them core may set, the
+// agent decides.
+type Setting struct {
+	Name  string // dotted, as in agent.toml
+	Value string // as in TOML
+}
+
 // The reasons for which a signed message is not taken.
 var (
 	ErrForged   = errors.New("not signed by core")
 	ErrNotForUs = errors.New("for another router")
 	ErrExpired  = errors.New("expired")
+	ErrNewer    = errors.New("of a newer core")
 )
 
 // Keys are core's directive keys by KeyID: the one in use, and while it is changed
@@ -67,111 +79,88 @@ const (
 	forQuestion  = "cordon question 1\x00"
 )
 
-func sign(purpose string, body proto.Message, key ed25519.PrivateKey) ([]byte, error) {
-	data, err := proto.Marshal(body)
+// signed is the envelope: what is in it is signed as it is on the wire.
+type signed struct{ key, signature, body []byte }
+
+func codeSigned(c *codec, s *signed) {
+	c.bytes(1, &s.key)
+	c.bytes(2, &s.signature)
+	c.bytes(3, &s.body)
+}
+
+// statement is what is signed of a body: its digest, so that a router need not copy a
+// set of indicators, and that a key in hardware can sign one.
+func statement(purpose string, body []byte) []byte {
+	sum := sha512.Sum512(body)
+	return append([]byte(purpose), sum[:]...)
+}
+
+func seal(purpose string, key ed25519.PrivateKey, f func(*codec)) ([]byte, error) {
+	body, err := encode(true, f)
 	if err != nil {
 		return nil, err
 	}
 	public := key.Public().(ed25519.PublicKey)
-	return proto.Marshal(&pb.Signed{Key: public[:8], Signature: ed25519.Sign(key, append([]byte(purpose), data...)), Body: data})
+	s := signed{key: public[:8], signature: ed25519.Sign(key, statement(purpose, body)), body: body}
+	data, err := encode(true, func(c *codec) { codeSigned(c, &s) })
+	if err == nil && len(data) > MaxDirective {
+		err = fmt.Errorf("%w: %d bytes, at most %d", ErrMalformed, len(data), MaxDirective)
+	}
+	return data, err
 }
 
-func verify(purpose string, data []byte, keys Keys, body proto.Message) error {
-	var s pb.Signed
-	if err := read(data, MaxDirective, &s); err != nil {
+func unseal(purpose string, data []byte, keys Keys, f func(*codec)) error {
+	var s signed
+	if err := decode(data, MaxDirective, func(c *codec) { codeSigned(c, &s) }); err != nil {
 		return err
 	}
-	key, ok := keys[hex.EncodeToString(s.Key)]
-	if !ok || len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, append([]byte(purpose), s.Body...), s.Signature) {
+	key, ok := keys[hex.EncodeToString(s.key)]
+	if !ok || len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, statement(purpose, s.body), s.signature) {
 		return ErrForged
 	}
-	return read(s.Body, MaxDirective, body)
+	return decode(s.body, MaxDirective, f)
 }
 
 // Sign writes a directive and signs it.
 func Sign(d Directive, key ed25519.PrivateKey) ([]byte, error) {
-	p := &pb.Directive{Number: d.Number, Receiver: d.Receiver, Issued: int64(d.Issued), Expires: int64(d.Expires), Least: d.Least}
 	if d.Receiver == "" || d.Expires == 0 {
-		return nil, errors.New("directive without receiver or end")
+		return nil, errors.New("sign directive: it has no receiver or no end")
 	}
-	if d.Desired != nil {
-		p.Desired = fromDesired(d.Desired)
-	}
-	if d.Shadows != nil {
-		p.Shadows = &pb.Shadows{List: each(d.Shadows.List, fromShadow)}
-	}
-	if d.Indicators != nil {
-		p.Indicators = &pb.Indicators{Base: d.Indicators.Base, Added: each(d.Indicators.Added, fromIndicator),
-			Removed: each(d.Indicators.Removed, fromIndicator)}
-	}
-	data, err := sign(forDirective, p, key)
+	data, err := seal(forDirective, key, func(c *codec) { codeDirective(c, &d) })
 	if err != nil {
 		return nil, fmt.Errorf("sign directive: %w", err)
-	}
-	if len(data) > MaxDirective {
-		return nil, fmt.Errorf("sign directive: %d bytes: at most %d fit", len(data), MaxDirective)
 	}
 	return data, nil
 }
 
 // Open reads a directive for a router at a moment. Its errors wrap ErrForged,
-// ErrNotForUs, ErrExpired or ErrMalformed.
+// ErrNotForUs, ErrExpired or ErrMalformed. Of a directive that asks for a newer Version
+// only the number and Unknown are returned.
 func Open(data []byte, keys Keys, router string, now cordon.Time) (Directive, error) {
-	var p pb.Directive
-	if err := verify(forDirective, data, keys, &p); err != nil {
+	var d Directive
+	err := unseal(forDirective, data, keys, func(c *codec) {
+		if codeDirective(c, &d); d.Least <= Version {
+			c.skip(maxNumber)
+			d.unknown(c, "directive")
+		} else {
+			d.Unknown = []string{fmt.Sprintf("messages of version %d", d.Least)}
+		}
+	})
+	if err != nil {
 		return Directive{}, fmt.Errorf("open directive: %w", err)
 	}
-	if err := due(p.Receiver, router, p.Expires, now); err != nil {
-		return Directive{}, fmt.Errorf("open directive %d: %w", p.Number, err)
-	}
-	d := Directive{Number: p.Number, Receiver: p.Receiver, Issued: cordon.Time(p.Issued), Expires: cordon.Time(p.Expires), Least: p.Least}
-	if p.Least > Version {
-		d.Unknown = append(d.Unknown, fmt.Sprintf("messages of version %d", p.Least))
-		return d, nil
-	}
-	var r reader
-	if p.Desired != nil {
-		d.Desired = r.desired(p.Desired)
-	}
-	if p.Shadows != nil {
-		d.Shadows = &Shadows{List: all(&r, p.Shadows.List, r.shadow)}
-	}
-	if p.Indicators != nil {
-		d.Indicators = r.indicators(p.Indicators)
-	}
-	if n := len(p.ProtoReflect().GetUnknown()); n > 0 {
-		d.Unknown = append(d.Unknown, fmt.Sprintf("%d bytes of a newer core", n))
-	}
-	if r.err != nil {
-		return Directive{}, fmt.Errorf("open directive %d: %w", p.Number, r.err)
+	if err := due(d.Receiver, router, d.Expires, now); err != nil {
+		return Directive{}, fmt.Errorf("open directive %d: %w", d.Number, err)
 	}
 	return d, nil
 }
 
-// maxIndicators bounds a set: a router's budget, four times.
-const maxIndicators = 80_000
-
-func (r *reader) indicators(p *pb.Indicators) *Indicators {
-	i := &Indicators{Base: p.Base}
-	if len(p.Added) > maxIndicators || len(p.Removed) > maxIndicators {
-		r.fail("%d indicators", len(p.Added)+len(p.Removed))
-		return i
-	}
-	for _, x := range p.Added {
-		i.Added = append(i.Added, r.indicator(x))
-	}
-	for _, x := range p.Removed {
-		i.Removed = append(i.Removed, r.indicator(x))
-	}
-	return i
-}
-
 // due reports why a signed message does not count here and now.
-func due(receiver, router string, expires int64, now cordon.Time) error {
+func due(receiver, router string, expires, now cordon.Time) error {
 	if receiver != router && receiver != All {
 		return ErrNotForUs
 	}
-	if cordon.Time(expires) <= now {
+	if expires <= now {
 		return ErrExpired
 	}
 	return nil
@@ -190,27 +179,42 @@ type Question struct {
 // QuestionLife is how long a question may be answered.
 const QuestionLife = 30 * time.Second
 
+func codeQuestion(c *codec, q *Question) {
+	text(c, 1, &q.ID)
+	text(c, 2, &q.Receiver)
+	text(c, 3, &q.What)
+	text(c, 4, &q.Device)
+	integer(c, 5, &q.Issued)
+	integer(c, 6, &q.Expires)
+}
+
 // SignQuestion writes a question and signs it.
 func SignQuestion(q Question, key ed25519.PrivateKey) ([]byte, error) {
-	data, err := sign(forQuestion, &pb.Question{Id: q.ID, Receiver: q.Receiver, What: q.What, Device: q.Device,
-		Issued: int64(q.Issued), Expires: int64(q.Expires)}, key)
+	data, err := seal(forQuestion, key, func(c *codec) { codeQuestion(c, &q) })
 	if err != nil {
 		return nil, fmt.Errorf("sign question: %w", err)
 	}
 	return data, nil
 }
 
-// OpenQuestion reads a question for a router. Its errors are those of Open.
+// OpenQuestion reads a question for a router. Its errors are those of Open, and
+// ErrNewer if something in the question is unknown.
 func OpenQuestion(data []byte, keys Keys, router string, now cordon.Time) (Question, error) {
-	var p pb.Question
-	if err := verify(forQuestion, data, keys, &p); err != nil {
+	var q Question
+	strange := ""
+	err := unseal(forQuestion, data, keys, func(c *codec) {
+		codeQuestion(c, &q)
+		c.skip(maxNumber)
+		strange = c.strange
+	})
+	if err == nil {
+		err = due(q.Receiver, router, q.Expires, now)
+	}
+	if err == nil && strange != "" {
+		err = fmt.Errorf("%w: %s", ErrNewer, strange)
+	}
+	if err != nil {
 		return Question{}, fmt.Errorf("open question: %w", err)
 	}
-	if err := due(p.Receiver, router, p.Expires, now); err != nil {
-		return Question{}, fmt.Errorf("open question: %w", err)
-	}
-	var r reader
-	q := Question{ID: r.text(p.Id), Receiver: p.Receiver, What: r.text(p.What), Device: r.text(p.Device),
-		Issued: cordon.Time(p.Issued), Expires: cordon.Time(p.Expires)}
-	return q, r.err
+	return q, nil
 }

@@ -9,13 +9,8 @@ import (
 	"errors"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	"cordon"
-	"cordon/wire/internal/pb"
 )
-
-//go:generate ../scripts/protobuf
 
 // Version is the version of the messages that this program speaks. It only grows.
 //
@@ -27,74 +22,67 @@ const (
 	MaxBatch     = 1 << 20 // bytes of a batch of reports
 	MaxReports   = 1000    // in a batch
 	MaxDirective = 4 << 20 // bytes of a directive
-	maxList      = 4096    // elements of a list in a report or directive
-	maxText      = 4096    // bytes of one text
 )
 
 // ErrMalformed is wrapped by the errors about bytes that say nothing.
 var ErrMalformed = errors.New("malformed message")
 
 // EncodeReports writes a batch of reports under a number, by which it is acknowledged.
+// Texts that are none or too long are made to fit; what is written can be read.
 func EncodeReports(number uint64, reports []cordon.Report) ([]byte, error) {
-	b := &pb.Batch{Number: number, Reports: make([]*pb.Report, len(reports))}
-	for i := range reports {
-		b.Reports[i] = fromReport(&reports[i])
+	data, err := encode(false, func(c *codec) { codeBatch(c, &number, &reports) })
+	if err == nil && len(data) > MaxBatch {
+		err = fmt.Errorf("%w: %d bytes, at most %d", ErrMalformed, len(data), MaxBatch)
 	}
-	data, err := proto.Marshal(b)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("encode reports: %w", err)
-	case len(data) > MaxBatch || len(reports) > MaxReports:
-		return nil, fmt.Errorf("encode reports: %d of %d bytes: at most %d of %d fit", len(reports), len(data), MaxReports, MaxBatch)
+	if err != nil {
+		return nil, fmt.Errorf("encode %d reports: %w", len(reports), err)
 	}
 	return data, nil
 }
 
 // DecodeReports reads what EncodeReports wrote.
 func DecodeReports(data []byte) (number uint64, reports []cordon.Report, err error) {
-	var b pb.Batch
-	if err := read(data, MaxBatch, &b); err != nil {
+	if err := decode(data, MaxBatch, func(c *codec) { codeBatch(c, &number, &reports) }); err != nil {
 		return 0, nil, fmt.Errorf("decode reports: %w", err)
 	}
-	if len(b.Reports) > MaxReports {
-		return 0, nil, fmt.Errorf("decode reports: %w: %d reports", ErrMalformed, len(b.Reports))
-	}
-	var r reader
-	reports = make([]cordon.Report, len(b.Reports))
-	for i, p := range b.Reports {
-		reports[i] = r.report(p)
-	}
-	if r.err != nil {
-		return 0, nil, fmt.Errorf("decode reports: %w", r.err)
-	}
-	return b.Number, reports, nil
+	return number, reports, nil
+}
+
+func codeBatch(c *codec, number *uint64, reports *[]cordon.Report) {
+	natural(c, 1, number)
+	items(c, 2, reports, MaxReports, codeReport, nil)
 }
 
 // EncodeReport writes one report, as it is kept on a router until it is sent.
-func EncodeReport(report *cordon.Report) ([]byte, error) { return proto.Marshal(fromReport(report)) }
+func EncodeReport(report *cordon.Report) ([]byte, error) {
+	data, err := encode(false, func(c *codec) { codeReport(c, report) })
+	if err != nil {
+		return nil, fmt.Errorf("encode report: %w", err)
+	}
+	return data, nil
+}
 
 // DecodeReport reads what EncodeReport wrote.
 func DecodeReport(data []byte) (cordon.Report, error) {
-	var p pb.Report
-	if err := read(data, MaxBatch, &p); err != nil {
+	var r cordon.Report
+	if err := decode(data, MaxBatch, func(c *codec) { codeReport(c, &r) }); err != nil {
 		return cordon.Report{}, fmt.Errorf("decode report: %w", err)
 	}
-	var r reader
-	report := r.report(&p)
-	return report, r.err
+	return r, nil
 }
 
 // EncodeAck writes that the batch of that number is safe.
 func EncodeAck(number uint64) []byte {
-	data, _ := proto.Marshal(&pb.Ack{Number: number}) // a number always can be written
+	data, _ := encode(true, func(c *codec) { natural(c, 1, &number) }) // a number always can be written
 	return data
 }
 
 // DecodeAck reads what EncodeAck wrote.
-func DecodeAck(data []byte) (uint64, error) {
-	var a pb.Ack
-	err := read(data, 64, &a)
-	return a.Number, err
+func DecodeAck(data []byte) (number uint64, err error) {
+	if err := decode(data, 64, func(c *codec) { natural(c, 1, &number) }); err != nil {
+		return 0, fmt.Errorf("decode acknowledgement: %w", err)
+	}
+	return number, nil
 }
 
 // Hello is what an agent says when its line to core stands: what it has.
@@ -109,19 +97,27 @@ type Hello struct {
 
 // Encode writes h.
 func (h Hello) Encode() ([]byte, error) {
-	return proto.Marshal(&pb.Hello{Version: h.Version, Agent: h.Agent, Boot: h.Boot, Desired: h.Desired, Shared: h.Shared, Queued: h.Queued})
+	return encode(false, func(c *codec) { codeHello(c, &h) })
 }
 
 // DecodeHello reads what Hello.Encode wrote.
-func DecodeHello(data []byte) (Hello, error) {
-	var p pb.Hello
-	if err := read(data, 1024, &p); err != nil {
+func DecodeHello(data []byte) (h Hello, err error) {
+	if err := decode(data, 1024, func(c *codec) { codeHello(c, &h) }); err != nil {
 		return Hello{}, fmt.Errorf("decode hello: %w", err)
 	}
-	if len(p.Agent) > 128 {
-		return Hello{}, fmt.Errorf("decode hello: %w: version of %d bytes", ErrMalformed, len(p.Agent))
+	return h, nil
+}
+
+func codeHello(c *codec, h *Hello) {
+	natural(c, 1, &h.Version)
+	text(c, 2, &h.Agent)
+	natural(c, 3, &h.Boot)
+	natural(c, 4, &h.Desired)
+	natural(c, 5, &h.Shared)
+	natural(c, 6, &h.Queued)
+	if len(h.Agent) > 128 {
+		c.fail("version of %d bytes", len(h.Agent))
 	}
-	return Hello{Version: p.Version, Agent: p.Agent, Boot: p.Boot, Desired: p.Desired, Shared: p.Shared, Queued: p.Queued}, nil
 }
 
 // Answer is what a router says to a question.
@@ -136,25 +132,26 @@ const MaxAnswer = 512 << 10
 
 // Encode writes a.
 func (a Answer) Encode() ([]byte, error) {
-	return proto.Marshal(&pb.Answer{Id: a.ID, Json: a.JSON, Error: a.Error})
+	data, err := encode(false, func(c *codec) { codeAnswer(c, &a) })
+	if err == nil && len(data) > MaxAnswer {
+		err = fmt.Errorf("%w: %d bytes, at most %d", ErrMalformed, len(data), MaxAnswer)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode answer: %w", err)
+	}
+	return data, nil
 }
 
-// DecodeAnswer reads what Answer.Encode wrote.
-func DecodeAnswer(data []byte) (Answer, error) {
-	var p pb.Answer
-	if err := read(data, MaxAnswer, &p); err != nil {
+// DecodeAnswer reads what Answer.Encode wrote. JSON is a part of data.
+func DecodeAnswer(data []byte) (a Answer, err error) {
+	if err := decode(data, MaxAnswer, func(c *codec) { codeAnswer(c, &a) }); err != nil {
 		return Answer{}, fmt.Errorf("decode answer: %w", err)
 	}
-	return Answer{ID: p.Id, JSON: p.Json, Error: p.Error}, nil
+	return a, nil
 }
 
-// read reads a message of at most so many bytes.
-func read(data []byte, most int, m proto.Message) error {
-	if len(data) > most {
-		return fmt.Errorf("%w: %d bytes, at most %d", ErrMalformed, len(data), most)
-	}
-	if err := proto.Unmarshal(data, m); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return nil
+func codeAnswer(c *codec, a *Answer) {
+	text(c, 1, &a.ID)
+	c.bytes(2, &a.JSON)
+	text(c, 3, &a.Error)
 }

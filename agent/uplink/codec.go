@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/internal/spool"
 	"cordon/wire"
 )
 
@@ -22,7 +23,7 @@ func pack(r *cordon.Report) ([]byte, error) {
 			return nil, err
 		}
 	}
-	for most := 16; len(b) > maxItem && r.Incident != nil && most > 0; most /= 2 {
+	for most := 16; len(b) > spool.MaxItem && r.Incident != nil && most > 0; most /= 2 {
 		i := *r.Incident
 		if n := len(i.Timeline); n > most {
 			i.Timeline, i.Omitted = i.Timeline[:most], i.Omitted+n-most
@@ -122,6 +123,11 @@ func (l *Uplink) open(data []byte, at cordon.Time) (*opened, error) {
 	if d.Indicators != nil {
 		o.unknown = append(o.unknown, "indicators")
 	}
+	if d.Configuration != nil {
+		for _, s := range d.Configuration.Settings {
+			o.unknown = append(o.unknown, "setting "+s.Name)
+		}
+	}
 	switch {
 	case d.Desired != nil && o.toAll:
 		o.unknown = append(o.unknown, "one desired state for all routers")
@@ -141,7 +147,7 @@ func (l *Uplink) open(data []byte, at cordon.Time) (*opened, error) {
 func (s *session) hello() error {
 	site, shared := s.notes.numbers()
 	h := wire.Hello{Version: wire.Version, Agent: s.cfg.Agent, Boot: s.id.Base + s.cfg.Start, Desired: site, Shared: shared,
-		Queued: uint64(max(s.queue.stats().waiting, 0))}
+		Queued: uint64(max(s.queue.Stats().Waiting, 0))}
 	b, err := h.Encode()
 	if err != nil {
 		return err
