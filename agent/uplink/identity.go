@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"cordon"
+	"cordon/internal/spool"
 	"cordon/wire"
 )
 
@@ -127,5 +128,5 @@ func replace(dir, name string, b []byte) error {
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return spool.SyncDir(dir)
 }

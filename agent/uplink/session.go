@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"cordon"
+	"cordon/internal/spool"
 )
 
 // How reports are sent.
@@ -43,7 +44,7 @@ var errLost = errors.New("the connection was closed")
 
 // flight is a batch on its way.
 type flight struct {
-	items []*item
+	items []*spool.Item
 	sent  time.Time
 }
 
@@ -77,7 +78,7 @@ func (l *Uplink) session(ctx context.Context) (stood bool, err error) {
 	defer cancel()
 	defer func() {
 		for _, f := range s.flights {
-			l.queue.giveUp(f.items)
+			l.queue.GiveUp(f.items)
 		}
 	}()
 	if err := s.hello(); err != nil {
@@ -163,7 +164,7 @@ func (s *session) serve(ctx context.Context) error {
 		if err := s.send(now); err != nil {
 			return err
 		}
-		if waits, _ := s.queue.pending(); waits && !gathering && len(s.flights) < window {
+		if waits, _ := s.queue.Pending(); waits && !gathering && len(s.flights) < window {
 			gather.Reset(gatherFor)
 			gathering = true
 		}
@@ -173,7 +174,7 @@ func (s *session) serve(ctx context.Context) error {
 // send sends what is due, in batches, as far as the window is open.
 func (s *session) send(now bool) error {
 	for len(s.flights) < window {
-		items := s.queue.next(batchReports, batchBytes, now)
+		items := s.queue.Next(batchReports, batchBytes, now)
 		if len(items) == 0 {
 			return nil
 		}
@@ -185,7 +186,7 @@ func (s *session) send(now bool) error {
 		data, err := encode(s.batch, reports)
 		if err != nil {
 			s.log.Error("batch not written", "err", err)
-			s.queue.acknowledge(items) // it never can be
+			s.queue.Acknowledge(items) // it never can be
 			continue
 		}
 		s.flights[s.batch] = &flight{items, time.Now()}
@@ -193,9 +194,9 @@ func (s *session) send(now bool) error {
 			return err
 		}
 		for i, it := range items {
-			if !it.told {
-				it.told = true
-				s.ledger.add(s.line(&reports[i], len(it.body)))
+			if !it.Told {
+				it.Told = true
+				s.ledger.add(s.line(&reports[i], len(it.Body)))
 			}
 		}
 		if err := s.ledger.flush(false); err != nil {
@@ -207,16 +208,16 @@ func (s *session) send(now bool) error {
 
 // unpack returns the reports of items, with their IDs and times as they are known now.
 // What cannot be read never will be, and is let go.
-func (s *session) unpack(all []*item) (items []*item, reports []cordon.Report) {
+func (s *session) unpack(all []*spool.Item) (items []*spool.Item, reports []cordon.Report) {
 	for _, it := range all {
-		r, err := unpack(it.body)
+		r, err := unpack(it.Body)
 		if err != nil {
 			s.log.Error("report not read", "err", err)
-			s.queue.acknowledge([]*item{it})
+			s.queue.Acknowledge([]*spool.Item{it})
 			continue
 		}
-		r.ID = cordon.ReportID{Router: s.id.Router, Boot: s.id.Base + it.start, Seq: it.seq}
-		if by := s.shift.Load(); by != nil && r.Doubt != 0 && it.start == s.cfg.Start {
+		r.ID = cordon.ReportID{Router: s.id.Router, Boot: s.id.Base + it.Start, Seq: it.Seq}
+		if by := s.shift.Load(); by != nil && r.Doubt != 0 && it.Start == s.cfg.Start {
 			shift(&r, *by)
 			r.Doubt = 0
 		}
@@ -233,7 +234,7 @@ func (s *session) acknowledged(batch uint64) {
 	}
 	delete(s.flights, batch)
 	s.within = ackWithin
-	s.queue.acknowledge(f.items)
+	s.queue.Acknowledge(f.items)
 	now, _ := s.now()
 	s.note(func(st *Status) { st.Acked = cordon.TimeOf(now); st.Sent += uint64(len(f.items)) })
 }
@@ -244,7 +245,7 @@ func (s *session) overdue() {
 	for n, f := range s.flights {
 		if time.Since(f.sent) >= s.within {
 			delete(s.flights, n)
-			s.queue.giveUp(f.items)
+			s.queue.GiveUp(f.items)
 			late = true
 		}
 	}

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/internal/spool"
 )
 
 // Agent is who does what core wants. Its methods are called one at a time by Run, but
@@ -79,7 +80,7 @@ type Uplink struct {
 	cfg    Config
 	log    *slog.Logger
 	agent  Agent
-	queue  *queue
+	queue  *spool.Queue
 	ledger *ledger
 	host   string
 	begun  time.Time
@@ -162,7 +163,7 @@ func New(cfg Config) (*Uplink, error) {
 	if cfg.Dir != "" {
 		files = filepath.Join(cfg.Dir, "queue")
 	}
-	l.queue, err = openQueue(queueConfig{dir: files, most: cfg.Queue, claim: cfg.Claim, uptime: since, log: cfg.Log})
+	l.queue, err = spool.Open(spool.Config{Dir: files, Most: cfg.Queue, Claim: cfg.Claim, Uptime: since, Log: cfg.Log})
 	if err != nil {
 		cfg.Log.Error("reports of before cannot be read", "err", err)
 	}
@@ -181,16 +182,16 @@ func (l *Uplink) Attach(a Agent) { l.agent = a }
 
 // Report takes a report without an ID, to be sent soon, or at once if it is urgent.
 func (l *Uplink) Report(r cordon.Report, urgent bool) {
-	it := &item{number: number{l.cfg.Start, l.seq.Add(1)}, urgent: urgent}
-	it.rank, it.key = rankOf(&r)
-	r.ID = cordon.ReportID{Boot: it.start, Seq: it.seq}
+	it := &spool.Item{Number: spool.Number{Start: l.cfg.Start, Seq: l.seq.Add(1)}, Urgent: urgent}
+	it.Rank, it.Key = rankOf(&r)
+	r.ID = cordon.ReportID{Boot: it.Start, Seq: it.Seq}
 	body, err := pack(&r)
 	if err != nil {
 		l.log.Error("report not written", "err", err)
 		return
 	}
-	it.body = body
-	l.queue.add(it)
+	it.Body = body
+	l.queue.Add(it)
 	signal(l.wake)
 	if urgent {
 		signal(l.hurry)
@@ -205,9 +206,20 @@ func signal(c chan struct{}) {
 	}
 }
 
+// The ranks of reports: summaries go first when there is no room, detections last.
+const (
+	rankSummary   spool.Rank = iota
+	rankDevice               // a device that is new or changed
+	rankIncident             // incidents and actions: spool.Hurried
+	rankDetection            // with the evidence
+)
+
+// DefaultQueue is how much of flash the queue takes at most, in bytes.
+const DefaultQueue = 4 << 20
+
 // rankOf returns what a report is worth when there is no room, and for those of which
 // only the newest counts, of what.
-func rankOf(r *cordon.Report) (rank, string) {
+func rankOf(r *cordon.Report) (spool.Rank, string) {
 	switch {
 	case r.Detection != nil:
 		return rankDetection, ""
@@ -218,9 +230,9 @@ func rankOf(r *cordon.Report) (rank, string) {
 	case r.Summary != nil:
 		return rankSummary, ""
 	case r.Enforced != nil:
-		return rankNow, "enforced"
+		return spool.Newest, "enforced"
 	}
-	return rankNow, "health"
+	return spool.Newest, "health"
 }
 
 // Corrected says that the clock was set, and by how much the times of what was
@@ -234,9 +246,9 @@ func (l *Uplink) Status() Status {
 	l.mu.Lock()
 	s := l.status
 	l.mu.Unlock()
-	q := l.queue.stats()
-	s.Waiting, s.OnFlash, s.Lost, s.Flash = q.waiting, q.onFlash, q.lost, q.broken
-	if q.deferred {
+	q := l.queue.Stats()
+	s.Waiting, s.OnFlash, s.Lost, s.Flash = q.Waiting, q.OnFlash, q.Lost, q.Broken
+	if q.Deferred {
 		s.Flash = "it waits: today's budget of writing is used up"
 	}
 	return s
@@ -365,7 +377,7 @@ func (l *Uplink) keep(ctx context.Context) {
 
 // flush writes what has waited long enough, or everything.
 func (l *Uplink) flush(all bool) {
-	l.queue.flush(all)
+	l.queue.Flush(all)
 	if err := l.ledger.flush(all); err != nil {
 		l.log.Warn("ledger not written", "err", err)
 	}

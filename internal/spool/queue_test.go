@@ -1,4 +1,4 @@
-package uplink
+package spool
 
 import (
 	"bytes"
@@ -13,9 +13,17 @@ import (
 	"pgregory.net/rapid"
 )
 
+// The ranks of the tests.
+const (
+	summary Rank = iota
+	device
+	incident
+	detection
+)
+
 // shelf is a queue under test with a clock of its own.
 type shelf struct {
-	*queue
+	*Queue
 	dir string
 	now time.Duration
 	seq uint64
@@ -25,7 +33,7 @@ func newShelf(t testing.TB, dir string, most int64) *shelf {
 	t.Helper()
 	s := &shelf{dir: dir}
 	var err error
-	s.queue, err = openQueue(queueConfig{dir: dir, most: most, uptime: func() time.Duration { return s.now }, log: slog.New(slog.DiscardHandler)})
+	s.Queue, err = Open(Config{Dir: dir, Most: most, Uptime: func() time.Duration { return s.now }, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,27 +41,27 @@ func newShelf(t testing.TB, dir string, most int64) *shelf {
 }
 
 // put adds a report of a rank.
-func (s *shelf) put(r rank, size int) number {
+func (s *shelf) put(r Rank, size int) Number {
 	s.seq++
-	it := &item{number: number{1, s.seq}, rank: r, body: bytes.Repeat([]byte{byte(s.seq)}, size)}
-	s.add(it)
-	return it.number
+	it := &Item{Number: Number{1, s.seq}, Rank: r, Body: bytes.Repeat([]byte{byte(s.seq)}, size)}
+	s.Add(it)
+	return it.Number
 }
 
 // drain takes and acknowledges everything, and returns the numbers in order.
-func (s *shelf) drain() (got []number) {
+func (s *shelf) drain() (got []Number) {
 	for {
-		list := s.next(1000, 1<<20, true)
+		list := s.Next(1000, 1<<20, true)
 		if len(list) == 0 {
 			return got
 		}
 		for _, it := range list {
-			if it.start == 1 && (len(it.body) == 0 || it.body[0] != byte(it.seq)) {
-				panic(fmt.Sprintf("report %d holds another's bytes", it.seq))
+			if it.Start == 1 && (len(it.Body) == 0 || it.Body[0] != byte(it.Seq)) {
+				panic(fmt.Sprintf("report %d holds another's bytes", it.Seq))
 			}
-			got = append(got, it.number)
+			got = append(got, it.Number)
 		}
-		s.acknowledge(list)
+		s.Acknowledge(list)
 	}
 }
 
@@ -69,11 +77,11 @@ func (s *shelf) files(t testing.TB) []string {
 // TestQueueSparesFlash: what is acknowledged soon is never written, what is not is,
 // and a file goes when everything in it is acknowledged.
 func TestQueueSparesFlash(t *testing.T) {
-	s := newShelf(t, t.TempDir(), DefaultQueue)
-	s.put(rankDetection, 100)
-	s.flush(false)
+	s := newShelf(t, t.TempDir(), 4<<20)
+	s.put(detection, 100)
+	s.Flush(false)
 	s.now += keepAfter - 1
-	s.flush(false)
+	s.Flush(false)
 	if got := s.files(t); len(got) != 0 {
 		t.Fatalf("written at once: %v", got)
 	}
@@ -81,45 +89,45 @@ func TestQueueSparesFlash(t *testing.T) {
 		t.Fatalf("drained %v", got)
 	}
 	s.now += time.Hour
-	s.flush(true)
+	s.Flush(true)
 	if got := s.files(t); len(got) != 0 {
 		t.Fatalf("written though acknowledged: %v", got)
 	}
-	want := []number{s.put(rankDetection, 100), s.put(rankDetection, 100)}
-	flying := s.next(1, 1000, true)
+	want := []Number{s.put(detection, 100), s.put(detection, 100)}
+	flying := s.Next(1, 1000, true)
 	s.now += keepAfter
-	s.flush(false)
+	s.Flush(false)
 	if got := s.files(t); len(got) != 1 {
 		t.Fatalf("%d files, want 1", len(got))
 	}
-	s.acknowledge(flying)
-	if got := append([]number{flying[0].number}, s.drain()...); !slices.Equal(got, want) {
+	s.Acknowledge(flying)
+	if got := append([]Number{flying[0].Number}, s.drain()...); !slices.Equal(got, want) {
 		t.Errorf("sent %v, want %v", got, want)
 	}
-	if got := s.files(t); len(got) != 0 || s.stats().onFlash != 0 || s.stats().waiting != 0 {
-		t.Errorf("left: %v, %+v", got, s.stats())
+	if got := s.files(t); len(got) != 0 || s.Stats().OnFlash != 0 || s.Stats().Waiting != 0 {
+		t.Errorf("left: %v, %+v", got, s.Stats())
 	}
 }
 
 // TestQueueSurvives: what was flushed is there after a restart, by rank and age, and
 // what was sent and not acknowledged is sent again.
 func TestQueueSurvives(t *testing.T) {
-	s := newShelf(t, t.TempDir(), DefaultQueue)
-	var want [ranks][]number
+	s := newShelf(t, t.TempDir(), 4<<20)
+	var want [Ranks][]Number
 	for i := range 400 {
-		r := rank(i) % ranks
+		r := Rank(i) % Ranks
 		want[r] = append(want[r], s.put(r, 300))
 		if i%50 == 0 {
 			s.now += time.Minute
-			s.flush(true)
-			if list := s.next(10, 1e6, true); len(list) > 2 {
-				s.giveUp(list[2:])
+			s.Flush(true)
+			if list := s.Next(10, 1e6, true); len(list) > 2 {
+				s.GiveUp(list[2:])
 			}
 		}
 	}
-	s.flush(true)
-	again := newShelf(t, s.dir, DefaultQueue)
-	if n := again.stats().waiting; n != 400 {
+	s.Flush(true)
+	again := newShelf(t, s.dir, 4<<20)
+	if n := again.Stats().Waiting; n != 400 {
 		t.Errorf("%d wait, want 400", n)
 	}
 	if got, want := again.drain(), slices.Concat(want[3], want[2], want[1], want[0]); !slices.Equal(got, want) {
@@ -130,11 +138,11 @@ func TestQueueSurvives(t *testing.T) {
 // TestQueuePowerCut cuts the file that was being written at every byte: what was
 // whole before is there, and what comes after can be added.
 func TestQueuePowerCut(t *testing.T) {
-	s := newShelf(t, t.TempDir(), DefaultQueue)
+	s := newShelf(t, t.TempDir(), 4<<20)
 	for range 5 {
-		s.put(rankIncident, 40)
+		s.put(incident, 40)
 		s.now += time.Minute
-		s.flush(true)
+		s.Flush(true)
 	}
 	file := s.files(t)
 	if len(file) != 1 {
@@ -149,11 +157,11 @@ func TestQueuePowerCut(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file[0])), whole[:cut], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		again := newShelf(t, dir, DefaultQueue)
+		again := newShelf(t, dir, 4<<20)
 		again.seq = 100
-		added := again.put(rankIncident, 10)
-		again.flush(true)
-		again = newShelf(t, dir, DefaultQueue)
+		added := again.put(incident, 10)
+		again.Flush(true)
+		again = newShelf(t, dir, 4<<20)
 		got := again.drain()
 		if n := cut / (len(whole) / 5); len(got) != n+1 || got[n] != added {
 			t.Fatalf("cut at %d of %d: %v, want %d and %v", cut, len(whole), got, n, added)
@@ -167,11 +175,11 @@ func TestQueuePowerCut(t *testing.T) {
 // TestQueueDamage flips each byte: only one record is lost, and never is one that is
 // not what was written.
 func TestQueueDamage(t *testing.T) {
-	s := newShelf(t, t.TempDir(), DefaultQueue)
+	s := newShelf(t, t.TempDir(), 4<<20)
 	for range 5 {
-		s.put(rankDetection, 40)
+		s.put(detection, 40)
 	}
-	s.flush(true)
+	s.Flush(true)
 	file := s.files(t)[0]
 	whole, err := os.ReadFile(file)
 	if err != nil {
@@ -183,7 +191,7 @@ func TestQueueDamage(t *testing.T) {
 		if err := os.WriteFile(file, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := newShelf(t, s.dir, DefaultQueue).drain(); len(got) != 4 {
+		if got := newShelf(t, s.dir, 4<<20).drain(); len(got) != 4 {
 			t.Fatalf("byte %d: %v", i, got)
 		}
 	}
@@ -194,17 +202,17 @@ func TestQueueDamage(t *testing.T) {
 func TestQueueBound(t *testing.T) {
 	const most = 400 << 10
 	s := newShelf(t, t.TempDir(), most)
-	fill := func(r rank, n int) {
+	fill := func(r Rank, n int) {
 		for range n {
 			s.put(r, 1000)
 			s.now += 30 * time.Second
-			s.flush(true)
+			s.Flush(true)
 		}
 	}
-	fill(rankDetection, 100)
-	fill(rankSummary, 400)
-	fill(rankIncident, 100)
-	fill(rankDevice, 100)
+	fill(detection, 100)
+	fill(summary, 400)
+	fill(incident, 100)
+	fill(device, 100)
 	var size int64
 	for _, f := range s.files(t) {
 		info, err := os.Stat(f)
@@ -213,61 +221,61 @@ func TestQueueBound(t *testing.T) {
 		}
 		size += info.Size()
 	}
-	if size > most || size != s.stats().onFlash {
-		t.Errorf("%d bytes on flash, believed %d, bound %d", size, s.stats().onFlash, most)
+	if size > most || size != s.Stats().OnFlash {
+		t.Errorf("%d bytes on flash, believed %d, bound %d", size, s.Stats().OnFlash, most)
 	}
-	counts := make(map[rank]int)
+	counts := make(map[Rank]int)
 	for _, n := range s.drain() {
 		switch {
-		case n.seq <= 100:
-			counts[rankDetection]++
-		case n.seq <= 500:
-			counts[rankSummary]++
-		case n.seq <= 600:
-			counts[rankIncident]++
+		case n.Seq <= 100:
+			counts[detection]++
+		case n.Seq <= 500:
+			counts[summary]++
+		case n.Seq <= 600:
+			counts[incident]++
 		default:
-			counts[rankDevice]++
+			counts[device]++
 		}
 	}
-	if counts[rankDetection] != 100 || counts[rankIncident] != 100 || counts[rankDevice] != 100 || counts[rankSummary] > 130 {
+	if counts[detection] != 100 || counts[incident] != 100 || counts[device] != 100 || counts[summary] > 130 {
 		t.Errorf("kept %v", counts)
 	}
-	if s.stats().lost != uint64(400-counts[rankSummary]) {
-		t.Errorf("%d lost", s.stats().lost)
+	if s.Stats().Lost != uint64(400-counts[summary]) {
+		t.Errorf("%d lost", s.Stats().Lost)
 	}
 }
 
 // TestQueueWithoutFlash: a disk that takes nothing, or no budget, costs what does not
 // fit into memory and nothing else.
 func TestQueueWithoutFlash(t *testing.T) {
-	s := newShelf(t, t.TempDir(), DefaultQueue)
-	s.cfg.claim = func(int) bool { return false }
+	s := newShelf(t, t.TempDir(), 4<<20)
+	s.cfg.Claim = func(int) bool { return false }
 	for range 300 {
-		s.put(rankSummary, 1000)
-		s.put(rankDetection, 200)
+		s.put(summary, 1000)
+		s.put(detection, 200)
 		s.now += time.Minute
-		s.flush(false)
+		s.Flush(false)
 	}
-	if st := s.stats(); !st.deferred || st.onFlash != 0 {
+	if st := s.Stats(); !st.Deferred || st.OnFlash != 0 {
 		t.Errorf("%+v", st)
 	}
 	detections := 0
 	for _, n := range s.drain() {
-		if n.seq%2 == 0 {
+		if n.Seq%2 == 0 {
 			detections++
 		}
 	}
-	if detections != 300 || s.stats().lost == 0 {
-		t.Errorf("%d detections kept, %d reports lost", detections, s.stats().lost)
+	if detections != 300 || s.Stats().Lost == 0 {
+		t.Errorf("%d detections kept, %d reports lost", detections, s.Stats().Lost)
 	}
-	s = newShelf(t, filepath.Join(t.TempDir(), "q"), DefaultQueue)
+	s = newShelf(t, filepath.Join(t.TempDir(), "q"), 4<<20)
 	if err := os.RemoveAll(s.dir); err != nil {
 		t.Fatal(err)
 	}
-	s.put(rankDetection, 100)
+	s.put(detection, 100)
 	s.now += time.Minute
-	s.flush(false)
-	if s.stats().broken == "" {
+	s.Flush(false)
+	if s.Stats().Broken == "" {
 		t.Error("a directory that is gone is not noticed")
 	}
 	if len(s.drain()) != 1 {
@@ -277,14 +285,14 @@ func TestQueueWithoutFlash(t *testing.T) {
 
 // TestQueueNewest: of health only the newest waits, and it never touches flash.
 func TestQueueNewest(t *testing.T) {
-	s := newShelf(t, t.TempDir(), DefaultQueue)
+	s := newShelf(t, t.TempDir(), 4<<20)
 	for range 10 {
 		s.seq++
-		s.add(&item{number: number{1, s.seq}, rank: rankNow, key: "health", body: []byte{byte(s.seq)}})
+		s.Add(&Item{Number: Number{1, s.seq}, Rank: Newest, Key: "health", Body: []byte{byte(s.seq)}})
 	}
 	s.now += time.Hour
-	s.flush(true)
-	if got := s.drain(); len(got) != 1 || got[0].seq != 10 || len(s.files(t)) != 0 {
+	s.Flush(true)
+	if got := s.drain(); len(got) != 1 || got[0].Seq != 10 || len(s.files(t)) != 0 {
 		t.Errorf("%v", got)
 	}
 }
@@ -300,33 +308,33 @@ func TestQueueProperty(t *testing.T) {
 		defer os.RemoveAll(dir)
 		s := &shelf{dir: dir}
 		open := func() {
-			q, err := openQueue(queueConfig{dir: dir, most: DefaultQueue, uptime: func() time.Duration { return s.now }, log: slog.New(slog.DiscardHandler)})
+			q, err := Open(Config{Dir: dir, Most: 4 << 20, Uptime: func() time.Duration { return s.now }, Log: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.queue = q
+			s.Queue = q
 		}
 		open()
-		owed, kept := make(map[number]bool), make(map[number]bool)
-		var flying []*item
+		owed, kept := make(map[Number]bool), make(map[Number]bool)
+		var flying []*Item
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
-				owed[s.put(rapid.SampledFrom([]rank{0, 1, 2, 3}).Draw(t, "rank"), rapid.IntRange(1, 3000).Draw(t, "size"))] = true
+				owed[s.put(rapid.SampledFrom([]Rank{0, 1, 2, 3}).Draw(t, "rank"), rapid.IntRange(1, 3000).Draw(t, "size"))] = true
 			},
-			"send": func(t *rapid.T) { flying = append(flying, s.next(5, 8000, rapid.Bool().Draw(t, "now"))...) },
+			"send": func(t *rapid.T) { flying = append(flying, s.Next(5, 8000, rapid.Bool().Draw(t, "now"))...) },
 			"acknowledge": func(t *rapid.T) {
 				n := rapid.IntRange(0, len(flying)).Draw(t, "n")
 				for _, it := range flying[:n] {
-					delete(owed, it.number)
-					delete(kept, it.number)
+					delete(owed, it.Number)
+					delete(kept, it.Number)
 				}
-				s.acknowledge(flying[:n])
+				s.Acknowledge(flying[:n])
 				flying = flying[n:]
 			},
-			"lose": func(*rapid.T) { s.giveUp(flying); flying = nil },
+			"lose": func(*rapid.T) { s.GiveUp(flying); flying = nil },
 			"flush": func(*rapid.T) {
 				s.now += time.Minute
-				s.flush(true)
+				s.Flush(true)
 				for n := range owed {
 					kept[n] = true
 				}
@@ -340,12 +348,12 @@ func TestQueueProperty(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				if s.stats().lost > 0 {
-					t.Fatalf("lost %d", s.stats().lost)
+				if s.Stats().Lost > 0 {
+					t.Fatalf("lost %d", s.Stats().Lost)
 				}
 			},
 		})
-		s.giveUp(flying)
+		s.GiveUp(flying)
 		for _, n := range s.drain() {
 			delete(owed, n)
 		}
