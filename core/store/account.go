@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cordon"
+	"cordon/core/store/column"
+	"cordon/core/store/dialect"
+)
+
+var accounts = newTable("accounts", "id, reference, name, name_key, sort, locale, policy, created, version")
+
+func accountRow(a *cordon.Account) []any {
+	return []any{id(&a.ID), id(&a.Reference), name(&a.Name), sought(searchKey(a.Name)), id(&a.Sort), id(&a.Locale), id(&a.Policy),
+		column.Moment(&a.Created), column.Number(&a.Version)}
+}
+
+var accountList = list[cordon.Account]{
+	table: accounts.name, columns: accounts.columns, row: accountRow, account: "id = ?",
+	keys: []key[cordon.Account]{{"id", func(a *cordon.Account) any { return clean(a.ID) }}},
+	words: []word[cordon.Account]{
+		{key[cordon.Account]{"name_key", func(a *cordon.Account) any { return searchKey(a.Name) }}, true},
+		{key[cordon.Account]{"reference", func(a *cordon.Account) any { return clean(a.Reference) }}, false}},
+	filters: func(*cordon.Query) []filter { return nil },
+}
+
+// Accounts returns a page of accounts, by ID, or by name or reference when the query has
+// a Text. A scope's sites are not asked: who sees one site does not see its account.
+func (s *Store) Accounts(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Account], error) {
+	return accountList.page(ctx, s.db.Read(), scope, q)
+}
+
+// Account returns an account.
+func (s *Store) Account(ctx context.Context, id string) (cordon.Account, error) {
+	return one(ctx, s.db.Read(), "account "+id, accountRow, accounts.select_+" WHERE id = $1", clean(id))
+}
+
+// PutAccount creates an account at Version 0, else changes it if Version is the stored
+// one. It sets Version.
+func (s *Store) PutAccount(ctx context.Context, a *cordon.Account) error {
+	if a.ID == "" {
+		return fmt.Errorf("account without an id: %w", cordon.ErrInvalid)
+	}
+	return s.putIn(ctx, accounts, "account "+a.ID, &a.Version, func() []any { return accountRow(a) }, nil)
+}
+
+// putIn puts a record in a transaction of its own, and does what else belongs to it.
+func (s *Store) putIn(ctx context.Context, t table, what string, version *int64, row func() []any, also func(dialect.Tx) error) error {
+	was := *version
+	err := s.write(ctx, func(tx dialect.Tx) error {
+		*version = was
+		if err := put(ctx, tx, t, what, version, row()); err != nil || also == nil {
+			return err
+		}
+		return also(tx)
+	})
+	if err != nil {
+		*version = was
+	}
+	return err
+}
+
+// EraseAccount removes an account and everything of it: sites, routers and what they
+// reported, webhooks, and people who may do nothing else. In the record of who did what
+// stays what was done and when, and not to whom.
+func (s *Store) EraseAccount(ctx context.Context, id string) error {
+	id = clean(id)
+	return s.write(ctx, func(tx dialect.Tx) error {
+		for _, text := range []string{
+			"DELETE FROM detections WHERE account = ?", "DELETE FROM incidents WHERE account = ?",
+			"DELETE FROM actions WHERE account = ?", "DELETE FROM devices WHERE account = ?",
+			"DELETE FROM desired WHERE site IN (SELECT id FROM sites WHERE account = ?)",
+			"DELETE FROM heard WHERE router IN (SELECT id FROM routers WHERE account = ?)",
+			"DELETE FROM routers WHERE account = ?", "DELETE FROM webhooks WHERE account = ?",
+			// People: those whose every grant is of this account, then the grants of others.
+			`DELETE FROM sessions WHERE usr IN (` + onlyOf + `)`,
+			`DELETE FROM answers WHERE usr IN (` + onlyOf + `)`,
+			`DELETE FROM users WHERE id IN (` + onlyOf + `)`,
+			"DELETE FROM grants WHERE account = ? AND account <> ''",
+			"DELETE FROM grants WHERE site <> '' AND site IN (SELECT id FROM sites WHERE account = ?)",
+			"UPDATE audits SET who = '', object = '', reason = '', addr = '' WHERE account = ? AND account <> ''",
+			"DELETE FROM sites WHERE account = ?",
+		} {
+			args := slices.Repeat([]any{id}, strings.Count(text, "?"))
+			if _, err := exec(ctx, tx, text, args...); err != nil {
+				return fmt.Errorf("erase account %s: %w", id, err)
+			}
+		}
+		n, err := exec(ctx, tx, "DELETE FROM accounts WHERE id = ?", id)
+		if err == nil && n == 0 {
+			err = cordon.ErrNotFound
+		}
+		if err != nil {
+			return fmt.Errorf("erase account %s: %w", id, err)
+		}
+		return nil
+	})
+}
+
+// onlyOf finds the people who have grants of an account or its sites and no other.
+const onlyOf = `SELECT g.usr FROM grants g WHERE g.token = '' AND
+  (g.account = ? AND g.account <> '' OR g.site <> '' AND g.site IN (SELECT id FROM sites WHERE account = ?))
+  AND NOT EXISTS (SELECT 1 FROM grants o WHERE o.usr = g.usr AND o.token = '' AND o.account <> ?
+    AND (o.site = '' OR o.site NOT IN (SELECT id FROM sites WHERE account = ?)))`

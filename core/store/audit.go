@@ -1,0 +1,117 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"cordon"
+	"cordon/core/store/column"
+	"cordon/core/store/dialect"
+	"cordon/internal/ident"
+)
+
+const auditColumns = "id, at, usr, who, role, verb, account, site, object, reason, result, addr"
+
+func auditRow(a *cordon.Audit) []any {
+	return []any{id(&a.ID), column.Moment(&a.At), id(&a.User), name(&a.Who), id(&a.Role), id(&a.Verb), id(&a.Account), id(&a.Site),
+		name(&a.Object), line(&a.Reason), line(&a.Result), id(&a.Addr)}
+}
+
+var auditList = list[cordon.Audit]{
+	table: "audits", columns: auditColumns, row: auditRow,
+	account: "account = ? AND account <> ''", site: "site = ? AND site <> ''", moment: "at", newest: true,
+	keys: []key[cordon.Audit]{
+		{"at", func(a *cordon.Audit) any { return micros(a.At) }},
+		{"id", func(a *cordon.Audit) any { return clean(a.ID) }}},
+	filters: func(q *cordon.Query) (all []filter) {
+		if q.User != "" {
+			all = append(all, filter{[]cond{where("usr = ? AND usr <> ''", clean(q.User))}, true})
+		}
+		if q.Verb != "" {
+			all = append(all, filter{[]cond{where("verb = ?", clean(q.Verb))}, true})
+		}
+		q.User, q.Verb = "", ""
+		return all
+	},
+}
+
+// Audit adds a line to the record of who did what. Without ID or At it gets them; a line
+// whose ID is there already is left as it is.
+func (s *Store) Audit(ctx context.Context, a cordon.Audit) error {
+	err := s.write(ctx, func(tx dialect.Tx) error { return s.audit(ctx, tx, a) })
+	if err != nil {
+		return fmt.Errorf("audit %s: %w", a.Verb, err)
+	}
+	return nil
+}
+
+func (s *Store) audit(ctx context.Context, tx dialect.Tx, a cordon.Audit) error {
+	if a.ID == "" {
+		a.ID = ident.New(s.cfg.Now())
+	}
+	if a.At == 0 {
+		a.At = s.now()
+	}
+	_, err := exec(ctx, tx, "INSERT INTO audits ("+auditColumns+") VALUES "+template(12)+" ON CONFLICT (id) DO NOTHING", auditRow(&a)...)
+	return err
+}
+
+// Audits returns a page of the record, the newest first.
+func (s *Store) Audits(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Audit], error) {
+	return auditList.page(ctx, s.db.Read(), scope, q)
+}
+
+// answersLast is how long an answer can be asked for again.
+const answersLast = 24 * time.Hour
+
+// Remember keeps an answer for a day. The first one of a user and key stays.
+func (s *Store) Remember(ctx context.Context, user, key string, request [32]byte, answer []byte) error {
+	now := s.now()
+	return s.change(ctx, "remember an answer", `INSERT INTO answers (usr, idem, request, answer, at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (usr, idem) DO UPDATE SET request = excluded.request, answer = excluded.answer, at = excluded.at WHERE answers.at <= ?`,
+		clean(user), column.Clean(key, nameBytes), column.Hash(&request), column.Bytes(&answer), micros(now), micros(now.Add(-answersLast)))
+}
+
+// Recall returns what Remember kept, and the hash of the request that it answered.
+func (s *Store) Recall(ctx context.Context, user, key string) (request [32]byte, answer []byte, err error) {
+	type remembered struct {
+		request [32]byte
+		answer  []byte
+	}
+	r, err := one(ctx, s.db.Read(), "remembered answer", func(r *remembered) []any {
+		return []any{column.Hash(&r.request), column.Bytes(&r.answer)}
+	}, "SELECT request, answer FROM answers WHERE usr = $1 AND idem = $2 AND at > $3", clean(user), column.Clean(key, nameBytes), micros(s.now().Add(-answersLast)))
+	return r.request, r.answer, err
+}
+
+var webhooks = newTable("webhooks", "id, account, url, secret, events, level, created, failed, version")
+
+func webhookRow(w *cordon.Webhook) []any {
+	return []any{id(&w.ID), id(&w.Account), column.Text(&w.URL, 2048), column.Bytes(&w.Secret), column.Events(&w.Events), column.Number(&w.Level),
+		column.Moment(&w.Created), column.Number(&w.Failed), column.Number(&w.Version)}
+}
+
+// Webhooks returns an account's webhooks.
+func (s *Store) Webhooks(ctx context.Context, account string) ([]cordon.Webhook, error) {
+	return some(ctx, s, "webhooks of "+account, webhookRow, webhooks.select_+" WHERE account = $1 ORDER BY account, id", clean(account))
+}
+
+// Webhook returns a webhook.
+func (s *Store) Webhook(ctx context.Context, id string) (cordon.Webhook, error) {
+	return one(ctx, s.db.Read(), "webhook "+id, webhookRow, webhooks.select_+" WHERE id = $1", clean(id))
+}
+
+// PutWebhook creates a webhook at Version 0, else changes one if Version is the stored
+// one. It sets Version.
+func (s *Store) PutWebhook(ctx context.Context, w *cordon.Webhook) error {
+	if w.ID == "" || w.Account == "" {
+		return fmt.Errorf("webhook %q of account %q: %w", w.ID, w.Account, cordon.ErrInvalid)
+	}
+	return s.putIn(ctx, webhooks, "webhook "+w.ID, &w.Version, func() []any { return webhookRow(w) }, nil)
+}
+
+// DeleteWebhook removes a webhook.
+func (s *Store) DeleteWebhook(ctx context.Context, id string) error {
+	return s.drop(ctx, "webhook "+id, "DELETE FROM webhooks WHERE id = ?", clean(id))
+}

@@ -1,0 +1,106 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"cordon"
+	"cordon/core/store/column"
+	"cordon/core/store/dialect"
+)
+
+const deviceColumns = "site, id, account, area, device, said, room, state, level, updated, version"
+
+func deviceRow(d *cordon.DeviceRecord) []any {
+	return []any{id(&d.Site), id(&d.Device.ID), id(&d.Account), id(&d.Area), column.Device(&d.Device), column.Said(&d.Said),
+		name(&d.Room), id(&d.State), column.Number(&d.Level), column.Moment(&d.Updated), column.Number(&d.Version)}
+}
+
+func labelOf(d *cordon.DeviceRecord) string { return searchKey(cmp.Or(d.Said.Name, d.Device.Name)) }
+
+func addrOf(d *cordon.Device) string {
+	if len(d.Addrs) == 0 {
+		return ""
+	}
+	return d.Addrs[0].String()
+}
+
+var deviceList = list[cordon.DeviceRecord]{
+	table: "devices", columns: deviceColumns, row: deviceRow, account: "account = ?", site: "site = ?", moment: "last",
+	keys: []key[cordon.DeviceRecord]{
+		{"site", func(d *cordon.DeviceRecord) any { return clean(d.Site) }},
+		{"id", func(d *cordon.DeviceRecord) any { return clean(d.Device.ID) }}},
+	words: []word[cordon.DeviceRecord]{
+		{key[cordon.DeviceRecord]{"label", func(d *cordon.DeviceRecord) any { return labelOf(d) }}, true},
+		{key[cordon.DeviceRecord]{"maker", func(d *cordon.DeviceRecord) any { return searchKey(d.Device.Maker) }}, true},
+		{key[cordon.DeviceRecord]{"id", func(d *cordon.DeviceRecord) any { return clean(d.Device.ID) }}, true},
+		{key[cordon.DeviceRecord]{"addr", func(d *cordon.DeviceRecord) any { return addrOf(&d.Device) }}, true}},
+	filters: func(q *cordon.Query) (all []filter) {
+		if q.Device != "" {
+			all = append(all, filter{[]cond{where("id = ?", clean(q.Device))}, true})
+		}
+		if q.State == "watched" { // nearly all are
+			all = append(all, filter{[]cond{where("state = 'watched'")}, false})
+		} else if q.State != "" {
+			all = append(all, filter{[]cond{where("state = ? AND state <> 'watched'", clean(q.State))}, true})
+		}
+		all = append(all, atLeast(q)...)
+		if q.Model != "" {
+			all = append(all, filter{[]cond{where("model = ? AND model <> ''", clean(q.Model))}, true})
+		}
+		q.Device, q.State, q.Model = "", "", ""
+		return append(all, whereabouts(q, "grp = ? AND grp <> ''")...)
+	},
+}
+
+// atLeast is the filter of a level. It is written as a number, because the indices are
+// of those rows.
+func atLeast(q *cordon.Query) (all []filter) {
+	if q.Level != cordon.None {
+		all = append(all, filter{[]cond{where(fmt.Sprintf("level >= %d", q.Level&3))}, true})
+	}
+	q.Level = cordon.None
+	return all
+}
+
+// Devices returns a page of devices, by site and ID, or by name, maker, ID or address
+// when the query has a Text. Since and Until are of when they were last seen.
+func (s *Store) Devices(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.DeviceRecord], error) {
+	return deviceList.page(ctx, s.db.Read(), scope, q)
+}
+
+// Device returns a device of a site.
+func (s *Store) Device(ctx context.Context, site, id string) (cordon.DeviceRecord, error) {
+	return s.device(ctx, s.db.Read(), site, id, "")
+}
+
+func (s *Store) device(ctx context.Context, tx dialect.Tx, site, id, lock string) (cordon.DeviceRecord, error) {
+	return one(ctx, tx, "device "+id+" of site "+site, deviceRow,
+		"SELECT "+deviceColumns+" FROM devices WHERE site = $1 AND id = $2"+lock, clean(site), clean(id))
+}
+
+// PutDevice stores what people said about a device: Said and Room. Version is the stored
+// one, or 0 to change it whatever it is; it is set. What the router is to know of it goes
+// into the site's Desired as well.
+func (s *Store) PutDevice(ctx context.Context, d *cordon.DeviceRecord) error {
+	var version int64
+	err := s.write(ctx, func(tx dialect.Tx) error {
+		is, err := s.device(ctx, tx, d.Site, d.Device.ID, s.lock())
+		if err != nil {
+			return err
+		}
+		if d.Version != 0 && d.Version != is.Version {
+			return cordon.ErrConflict
+		}
+		is.Said, version = d.Said, is.Version+1
+		_, err = exec(ctx, tx, "UPDATE devices SET said = ?, room = ?, label = ?, version = ? WHERE site = ? AND id = ?",
+			column.Said(&d.Said), name(&d.Room), labelOf(&is), version, clean(d.Site), clean(d.Device.ID))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("put device %s of site %s: %w", d.Device.ID, d.Site, dialect.Classify(err))
+	}
+	d.Version = version
+	return nil
+}

@@ -1,0 +1,65 @@
+package dialect
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+
+	"cordon"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// openSQLite opens a file, which no other process has open.
+func openSQLite(path string) (*DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	unlock, err := lock(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	write, err := sql.Open("sqlite", source(path, "rwc"))
+	if err == nil {
+		write.SetMaxOpenConns(1)
+		write.SetConnMaxLifetime(0)
+	}
+	read, err2 := sql.Open("sqlite", source(path, "rw")+"&_pragma=query_only(1)")
+	if err2 == nil {
+		n := 2 + 2*runtime.GOMAXPROCS(0)
+		read.SetMaxOpenConns(n)
+		read.SetMaxIdleConns(n)
+	}
+	if err != nil || err2 != nil {
+		unlock()
+		return nil, fmt.Errorf("database %s: %w", path, errors.Join(err, err2))
+	}
+	return &DB{write: write, read: read, unlock: unlock, turn: make(chan struct{}, 1)}, nil
+}
+
+// source is the address of a file. WAL with FULL: a commit that was answered survives
+// a power cut (traps.md).
+func source(path, mode string) string {
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
+	return u.String() + "?mode=" + mode + "&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+		"&_pragma=foreign_keys(1)&_pragma=cache_size(-65536)&_pragma=temp_store(MEMORY)&_pragma=mmap_size(0)"
+}
+
+// lock keeps other processes from the file: they would not know of each other's
+// changes, and there is one writer.
+func lock(path string) (unlock func() error, err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock of the database: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("database is open in another process (lock %s): stop that, or use PostgreSQL: %w", path, cordon.ErrUnavailable)
+	}
+	return f.Close, nil
+}

@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cordon"
+	"cordon/core/store/column"
+	"cordon/core/store/dialect"
+)
+
+var sites = newTable("sites", "id, account, reference, name, name_key, area, grp, policy, installer, created, version")
+
+func siteRow(s *cordon.Site) []any {
+	return []any{id(&s.ID), id(&s.Account), id(&s.Reference), name(&s.Name), sought(searchKey(s.Name)), id(&s.Area), id(&s.Group),
+		id(&s.Policy), id(&s.Installer), column.Moment(&s.Created), column.Number(&s.Version)}
+}
+
+var siteList = list[cordon.Site]{
+	table: sites.name, columns: sites.columns, row: siteRow, account: "account = ?", site: "id = ?",
+	keys: []key[cordon.Site]{{"id", func(s *cordon.Site) any { return clean(s.ID) }}},
+	words: []word[cordon.Site]{
+		{key[cordon.Site]{"name_key", func(s *cordon.Site) any { return searchKey(s.Name) }}, true},
+		{key[cordon.Site]{"reference", func(s *cordon.Site) any { return clean(s.Reference) }}, false}},
+	filters: func(q *cordon.Query) []filter { return whereabouts(q, "grp = ?") },
+}
+
+// whereabouts are the filters of area and group. byGroup is how rows of a group are found.
+func whereabouts(q *cordon.Query, byGroup string) (all []filter) {
+	if q.Group != "" {
+		all = append(all, filter{[]cond{where(byGroup, clean(q.Group))}, true})
+	}
+	if q.Area != "" {
+		all = append(all, filter{[]cond{where("area = ?", clean(q.Area))}, true})
+	}
+	q.Group, q.Area = "", ""
+	return all
+}
+
+// Sites returns a page of sites, by ID, or by name or reference when the query has a
+// Text.
+func (s *Store) Sites(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Site], error) {
+	return siteList.page(ctx, s.db.Read(), scope, q)
+}
+
+// Site returns a site.
+func (s *Store) Site(ctx context.Context, id string) (cordon.Site, error) {
+	return s.site(ctx, s.db.Read(), id, "")
+}
+
+func (s *Store) site(ctx context.Context, tx dialect.Tx, id, lock string) (cordon.Site, error) {
+	return one(ctx, tx, "site "+id, siteRow, sites.select_+" WHERE id = $1"+lock, clean(id))
+}
+
+// PutSite creates a site at Version 0, else changes it if Version is the stored one. It
+// sets Version. The account of a site never changes: what was reported there is not the
+// next customer's.
+func (s *Store) PutSite(ctx context.Context, site *cordon.Site) error {
+	what := "site " + site.ID
+	if site.ID == "" || site.Account == "" {
+		return fmt.Errorf("%s of account %q: %w", what, site.Account, cordon.ErrInvalid)
+	}
+	version := site.Version
+	err := s.write(ctx, func(tx dialect.Tx) error {
+		site.Version = version
+		was, err := s.site(ctx, tx, site.ID, s.lock())
+		switch {
+		case errors.Is(err, cordon.ErrNotFound):
+			was = *site
+		case err != nil:
+			return err
+		case was.Account != clean(site.Account):
+			return fmt.Errorf("%s belongs to another account: %w", what, cordon.ErrInvalid)
+		}
+		if err := put(ctx, tx, sites, what, &site.Version, siteRow(site)); err != nil {
+			return err
+		}
+		return s.moved(ctx, tx, &was, site)
+	})
+	if err != nil {
+		site.Version = version
+	}
+	return err
+}
+
+// moved makes what is of a site be of its area and group.
+func (s *Store) moved(ctx context.Context, tx dialect.Tx, was, is *cordon.Site) error {
+	if was.Area == clean(is.Area) && was.Group == clean(is.Group) || is.Version == 1 {
+		return nil
+	}
+	for _, t := range []string{"routers", "devices", "incidents", "detections", "actions"} {
+		if _, err := exec(ctx, tx, "UPDATE "+t+" SET area = ?, grp = ? WHERE site = ?", clean(is.Area), clean(is.Group), clean(is.ID)); err != nil {
+			return fmt.Errorf("move site %s: %w", is.ID, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+// Package postgres runs a PostgreSQL server of its own for a test: Debian's package, in
+// a directory that goes with the test, with fsync on, so that what a test finds out about
+// commits holds.
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Server is a running server. It listens on a socket in its directory only, under a port
+// that names the socket.
+type Server struct {
+	t      testing.TB
+	bin    string
+	dir    string
+	as     *syscall.Credential // nil: this user
+	cmd    *exec.Cmd
+	exited chan error
+	output *locked
+	made   int
+}
+
+// ready is how long a server may take to answer: initdb takes 2 s on a quiet machine.
+const ready = 60 * time.Second
+
+// Start starts a server, which ends with the test. It skips the test where PostgreSQL is
+// not installed. settings are more lines of postgresql.conf, "shared_buffers = 1GB".
+func Start(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	s := &Server{t: t, bin: find(), output: &locked{}}
+	if s.bin == "" {
+		t.Skip("needs postgresql")
+	}
+	var err error
+	// Not t.TempDir: another user must reach it, and a socket's path has 107 bytes.
+	if s.dir, err = os.MkdirTemp("/tmp", "cordon-pg-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(s.dir) })
+	if os.Geteuid() == 0 { // the server refuses to run as root
+		s.lend()
+	}
+	s.run("initdb", "-D", s.data(), "-U", "cordon", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	conf := append([]string{"listen_addresses = ''", "unix_socket_directories = '" + s.dir + "'", "port = 5432", "fsync = on",
+		"synchronous_commit = on", "full_page_writes = on", "log_min_messages = error", "timezone = 'UTC'"}, settings...)
+	if err := appendFile(filepath.Join(s.data(), "postgresql.conf"), strings.Join(conf, "\n")+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.Up()
+	t.Cleanup(s.Down)
+	return s
+}
+
+// find returns the directory of the newest server that is installed.
+func find() string {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	version := func(path string) int {
+		n, _ := strconv.Atoi(strings.Split(path, "/")[4])
+		return n
+	}
+	slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
+	if len(found) == 0 {
+		return ""
+	}
+	return filepath.Dir(found[len(found)-1])
+}
+
+// lend gives the directory to a user who may run the server.
+func (s *Server) lend() {
+	s.t.Helper()
+	var u *user.User
+	for _, name := range []string{"postgres", "nobody"} {
+		if found, err := user.Lookup(name); err == nil {
+			u = found
+			break
+		}
+	}
+	if u == nil {
+		s.t.Skip("needs a user postgres")
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	if err := os.Chown(s.dir, uid, gid); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+func (s *Server) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd.Dir = s.dir
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + s.dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Pdeathsig: syscall.SIGQUIT}
+	return cmd
+}
+
+func (s *Server) run(name string, args ...string) {
+	s.t.Helper()
+	if out, err := s.command(name, args...).CombinedOutput(); err != nil {
+		s.t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+// Up starts the server again after Down or Kill, and waits until it answers.
+func (s *Server) Up() {
+	s.t.Helper()
+	s.cmd = s.command("postgres", "-D", s.data())
+	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	// Pdeathsig is of the thread that starts the process: this one must not end before.
+	started := make(chan error)
+	s.exited = make(chan error, 1)
+	cmd, exited := s.cmd, s.exited
+	go func() {
+		runtime.LockOSThread()
+		started <- cmd.Start()
+		exited <- cmd.Wait()
+	}()
+	if err := <-started; err != nil {
+		s.t.Fatal(err)
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(ready); ; <-tick.C {
+		if s.command("pg_isready", "-q", "-h", s.dir, "-U", "cordon", "-d", "postgres").Run() == nil {
+			return
+		}
+		select {
+		case err := <-s.exited:
+			s.t.Fatalf("postgres ended: %v\n%s", err, s.output)
+		default:
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("postgres does not answer\n%s", s.output)
+		}
+	}
+}
+
+// Down stops the server; connections are cut.
+func (s *Server) Down() { s.end(syscall.SIGINT) }
+
+// Kill ends the server without letting it write anything more.
+func (s *Server) Kill() { s.end(syscall.SIGQUIT) }
+
+func (s *Server) end(sig os.Signal) {
+	if s.cmd == nil {
+		return
+	}
+	s.cmd.Process.Signal(sig)
+	<-s.exited
+	s.cmd = nil
+}
+
+// Database makes an empty database and returns its address.
+func (s *Server) Database() string {
+	s.t.Helper()
+	s.made++
+	name := fmt.Sprintf("test%d", s.made)
+	s.run("createdb", "-h", s.dir, "-U", "cordon", name)
+	return (&url.URL{Scheme: "postgres", User: url.User("cordon"), Path: "/" + name, RawQuery: url.Values{"host": {s.dir}}.Encode()}).String()
+}
+
+// Listens reports whether the server takes connections.
+func (s *Server) Listens(ctx context.Context) bool {
+	c, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(s.dir, ".s.PGSQL.5432"))
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+func appendFile(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// locked is a buffer that the server writes to while the test reads it.
+type locked struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
