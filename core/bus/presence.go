@@ -21,14 +21,15 @@ type connection struct {
 
 // connected is who is connected now.
 type connected struct {
-	mu    sync.Mutex
-	by    map[connection]string // → router; guarded by mu
-	count map[string]int        // router → its connections; guarded by mu
-	gone  map[connection]bool   // ended while the list is being fetched, else nil; guarded by mu
-	came  map[connection]bool   // likewise begun
-	known bool                  // the list was fetched once; guarded by mu
-	told  map[*listener]struct{}
-	fetch chan struct{} // asks for the list; holds one
+	mu     sync.Mutex
+	by     map[connection]string // → router; guarded by mu
+	count  map[string]int        // router → its connections; guarded by mu
+	gone   map[connection]bool   // ended while the list is being fetched, else nil; guarded by mu
+	came   map[connection]bool   // likewise begun
+	silent map[string]int        // server → lists in a row that it did not give; guarded by mu
+	known  bool                  // the list was fetched once; guarded by mu
+	told   map[*listener]struct{}
+	fetch  chan struct{} // asks for the list; holds one
 }
 
 // listener is somebody who is told of changes. What it was not told yet is kept per
@@ -268,22 +269,25 @@ func (b *Bus) fetch(ctx context.Context, issuer string) error {
 	c.mu.Lock()
 	c.gone, c.came = make(map[connection]bool), make(map[connection]bool)
 	c.mu.Unlock()
-	listed := make(map[connection]string)
+	l := list{connections: make(map[connection]string), answered: make(map[string]bool)}
 	var err error
 	for offset, more := 0, true; more && err == nil; offset += pageOf {
-		more, err = b.fetchPage(ctx, offset, issuer, listed)
+		more, err = b.fetchPage(ctx, offset, issuer, &l)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
 		now := b.cfg.Now()
-		for on, router := range listed {
+		for on, router := range l.connections {
 			if !c.gone[on] {
 				c.begin(on, router, now)
 			}
 		}
+		if c.missing(l.answered) {
+			time.AfterFunc(silentAgain, c.ask)
+		}
 		for on := range c.by {
-			if _, ok := listed[on]; !ok && !c.came[on] {
+			if _, ok := l.connections[on]; !ok && !c.came[on] && (l.answered[on.server] || c.silent[on.server] >= silentLists) {
 				c.end(on, now)
 			}
 		}
@@ -293,9 +297,34 @@ func (b *Bus) fetch(ctx context.Context, issuer string) error {
 	return err
 }
 
-// fetchPage adds a page of each server's list to listed, and reports whether any server
+// list is what the servers say of who is connected.
+type list struct {
+	connections map[connection]string // → router
+	answered    map[string]bool       // servers
+}
+
+// A server that does not give its list is busy, or gone with all its connections.
+const (
+	silentLists = 3
+	silentAgain = 5 * time.Second // to ask again
+)
+
+// missing counts the servers that gave no list, and reports whether there is one. It must
+// be called with mu held.
+func (c *connected) missing(answered map[string]bool) (any bool) {
+	silent := make(map[string]int)
+	for on := range c.by {
+		if !answered[on.server] {
+			silent[on.server] = c.silent[on.server] + 1
+		}
+	}
+	c.silent = silent
+	return len(silent) > 0
+}
+
+// fetchPage adds a page of each server's list to l, and reports whether any server
 // has more.
-func (b *Bus) fetchPage(ctx context.Context, offset int, issuer string, listed map[connection]string) (more bool, err error) {
+func (b *Bus) fetchPage(ctx context.Context, offset int, issuer string, l *list) (more bool, err error) {
 	ask, err := json.Marshal(map[string]any{"acc": b.keys.accounts.Routers, "auth": true, "offset": offset, "limit": pageOf})
 	if err != nil {
 		return false, err
@@ -334,9 +363,10 @@ func (b *Bus) fetchPage(ctx context.Context, offset int, issuer string, listed m
 		if err := json.Unmarshal(m.Data, &page); err != nil {
 			return false, err
 		}
+		l.answered[page.Server.ID] = true
 		for _, one := range page.Data.Connections {
 			if router := named(one.JWT); router != "" && one.IssuerKey == issuer {
-				listed[connection{page.Server.ID, one.CID}] = router
+				l.connections[connection{page.Server.ID, one.CID}] = router
 			}
 		}
 		more = more || len(page.Data.Connections) == pageOf

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -69,14 +70,38 @@ func (g *Gateway) answer(ctx context.Context, router string, data []byte) {
 		g.drop(ctx, "answer", router, err)
 		return
 	}
+	if g.give(router, a) {
+		return
+	}
+	// Another instance has asked, or nobody, or it is too late.
+	if !ident.Valid(a.ID) || !g.said.answers.allow(router, 1, g.cfg.Now()) {
+		g.drop(ctx, "answer", router, nil)
+		return
+	}
+	if err := g.cfg.Bus.Announce(answerSubject, append([]byte(router+"\n"), data...)); err != nil {
+		g.cfg.Log.WarnContext(ctx, "an answer is not passed on", "router", router, "err", err)
+	}
+}
+
+// answerElsewhere takes an answer that another instance has heard.
+func (g *Gateway) answerElsewhere(data []byte) {
+	router, data, _ := bytes.Cut(data, []byte("\n"))
+	if a, err := wire.DecodeAnswer(data); err == nil {
+		g.give(string(router), a)
+	}
+}
+
+// give gives an answer to who waits for it here, and reports whether anybody does.
+func (g *Gateway) give(router string, a wire.Answer) bool {
 	g.asked.mu.Lock()
 	defer g.asked.mu.Unlock()
 	waiting, ok := g.asked.waiting[router+"/"+a.ID]
 	if !ok {
-		return // too late, or never asked
+		return false
 	}
 	select {
 	case waiting <- a:
 	default:
 	}
+	return true
 }

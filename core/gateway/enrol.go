@@ -11,10 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nkeys"
@@ -27,46 +27,64 @@ import (
 // What one address and one serial may ask for. A router asks for four things when it
 // enrols and for two each twelve hours; many routers may come from one address.
 const (
-	perAddress    = 20 // requests a second
-	addressBurst  = 200
-	perSerial     = 1.0 / 30 // claims a second: nobody tries secrets
-	serialBurst   = 5
-	maxLimiters   = 100_000
-	nonceLife     = 2 * time.Minute
-	maxSerial     = 128 // bytes
-	maxAbout      = 64  // bytes of a model or version
-	auditPerHour  = 1000
-	auditPerHourF = rate.Limit(auditPerHour / 3600.0)
+	perAddress   = 20       // requests a second
+	addressTimes = 10       // seconds of them at once
+	perGuesser   = 1.0 / 30 // claims a second for one serial from one address: nobody tries secrets
+	guessBurst   = 5
+	perSerial    = 1.0 // claims a second for one serial from anywhere
+	serialBurst  = 30
+	auditPer     = 1000.0 / 3600 // lines of the record a second about what was refused
+	auditBurst   = 1000
+
+	nonceLife = 2 * time.Minute
+	maxSerial = 128 // bytes
+	maxAbout  = 64  // bytes of a model or version
+
+	atOnce    = 64 // requests that are worked on; each needs the store
+	queueFor  = 5 * time.Second
+	bodyFor   = 10 * time.Second // to send a body
+	busyRetry = "30"             // seconds after which to try again
 )
 
 // door is what the HTTPS server remembers.
 type door struct {
-	secret  [32]byte // of the nonces: they need no memory, and other instances' do not count
-	mu      sync.Mutex
-	buckets map[string]*rate.Limiter // by address or serial; guarded by mu
-	audits  *rate.Limiter
+	secret    [32]byte // of the nonces, which need no memory
+	addresses *limits
+	guessers  *limits // by serial and address
+	serials   *limits
+	audits    *rate.Limiter
+	working   chan struct{} // holds a token for each request that is worked on
 }
 
-func (d *door) init() error {
-	d.buckets = make(map[string]*rate.Limiter)
-	d.audits = rate.NewLimiter(auditPerHourF, auditPerHour)
+func (d *door) init(cfg *Config) error {
+	d.addresses = newLimits(rate.Limit(cfg.AddressRate), int(math.Ceil(addressTimes*cfg.AddressRate)))
+	d.guessers, d.serials = newLimits(perGuesser, guessBurst), newLimits(perSerial, serialBurst)
+	d.audits = rate.NewLimiter(auditPer, auditBurst)
+	d.working = make(chan struct{}, atOnce)
+	if d.secret = cfg.Secret; d.secret != [32]byte{} {
+		return nil
+	}
 	_, err := rand.Read(d.secret[:])
 	return err
 }
 
-// allow takes one of what key may ask for.
-func (d *door) allow(key string, per rate.Limit, burst int, now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	l, ok := d.buckets[key]
-	if !ok {
-		if len(d.buckets) >= maxLimiters {
-			clear(d.buckets) // everybody begins anew, which is better than to refuse the honest
-		}
-		l = rate.NewLimiter(per, burst)
-		d.buckets[key] = l
+// work waits until a request may be worked on. Call done at its end.
+func (d *door) work(ctx context.Context) (done func(), err error) {
+	timer := time.NewTimer(queueFor)
+	defer timer.Stop()
+	select {
+	case d.working <- struct{}{}:
+		return func() { <-d.working }, nil
+	case <-timer.C:
+		return nil, refuse(wire.RefusedBusy, "too many requests at once")
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	return l.AllowN(now, 1)
+}
+
+// claims reports whether somebody may show a claim for a serial now.
+func (d *door) claims(serial, addr string, now time.Time) bool {
+	return d.guessers.allow(serial+" "+addr, 1, now) && d.serials.allow(serial, 1, now)
 }
 
 // nonce makes what the next request of a name has to be bound to: the time, and a mark
@@ -107,14 +125,15 @@ func (g *Gateway) Handler() http.Handler {
 
 // refusal is an error that a router is told.
 type refusal struct {
-	code string
-	err  error // what only the operator is told
+	code   string
+	err    error // what only the operator is told
+	proven bool  // whoever was refused holds the claim
 }
 
 func (r *refusal) Error() string { return r.err.Error() }
 
 func refuse(code, format string, args ...any) error {
-	return &refusal{code, fmt.Errorf(format, args...)}
+	return &refusal{code: code, err: fmt.Errorf(format, args...)}
 }
 
 // statuses of refusals.
@@ -132,12 +151,18 @@ func entry[In, Out any](g *Gateway, f func(context.Context, *In) (Out, error)) h
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in In
 		out, err := func() (out Out, err error) {
-			if !g.door.allow("address "+host(r.RemoteAddr), perAddress, addressBurst, g.cfg.Now()) {
+			if !g.door.addresses.allow(host(r.RemoteAddr), 1, g.cfg.Now()) {
 				return out, refuse(wire.RefusedBusy, "too many requests of one address")
 			}
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyFor)) // not every writer has one
 			if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, wire.MaxEnrol)).Decode(&in); err != nil {
 				return out, refuse(wire.RefusedRequest, "read request: %w", err)
 			}
+			done, err := g.door.work(r.Context())
+			if err != nil {
+				return out, err
+			}
+			defer done()
 			return f(context.WithValue(r.Context(), addrKey{}, host(r.RemoteAddr)), &in)
 		}()
 		if err == nil {
@@ -146,17 +171,26 @@ func entry[In, Out any](g *Gateway, f func(context.Context, *In) (Out, error)) h
 		}
 		no := (*refusal)(nil)
 		if !errors.As(err, &no) {
-			no = &refusal{wire.RefusedFailed, err}
+			no = &refusal{code: wire.RefusedFailed, err: err}
 			g.cfg.Log.WarnContext(r.Context(), "router not served", "path", r.URL.Path, "err", err)
 		}
 		g.cfg.Count("door-"+no.code, 1)
 		w.Header().Set("Content-Type", "application/json")
+		if no.code == wire.RefusedBusy || no.code == wire.RefusedFailed {
+			w.Header().Set("Retry-After", busyRetry)
+		}
 		w.WriteHeader(statuses[no.code])
 		json.NewEncoder(w).Encode(wire.Refusal{Code: no.code, Message: messages[no.code]})
 	}
 }
 
 type addrKey struct{}
+
+// asker is the address of who asks.
+func asker(ctx context.Context) string {
+	addr, _ := ctx.Value(addrKey{}).(string)
+	return addr
+}
 
 func reply(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
@@ -198,7 +232,7 @@ func (g *Gateway) enrol(ctx context.Context, e *wire.Enrolment) (c wire.Credenti
 	if !g.door.fresh(e.Serial, e.Nonce, now) {
 		return c, refuse(wire.RefusedNonce, "nonce not made here or too old")
 	}
-	if !g.door.allow("serial "+e.Serial, perSerial, serialBurst, now) {
+	if !g.door.claims(e.Serial, asker(ctx), now) {
 		return c, refuse(wire.RefusedBusy, "too many claims for one serial")
 	}
 	if !proven(e.Key, wire.EnrolmentText(e.Serial, e.Key, e.Nonce), e.Proof) {
@@ -212,11 +246,12 @@ func (g *Gateway) enrol(ctx context.Context, e *wire.Enrolment) (c wire.Credenti
 		return c, err
 	default:
 		err = admits(&r, e, cordon.TimeOf(now))
+		if no := (*refusal)(nil); errors.As(err, &no) {
+			no.proven = e.Proves(r.Claim)
+		}
 	}
 	if err == nil && r.State != cordon.RouterEnrolled {
-		if err = g.cfg.Store.Enrol(ctx, r.ID, e.Key, cordon.TimeOf(now)); errors.Is(err, cordon.ErrConflict) {
-			err = refuse(wire.RefusedClaim, "claimed by another meanwhile")
-		}
+		err = g.adopt(ctx, &r, e.Key, now)
 	}
 	g.audit(ctx, "router.enrol", &r, e.Serial, err)
 	if err != nil {
@@ -224,6 +259,21 @@ func (g *Gateway) enrol(ctx context.Context, e *wire.Enrolment) (c wire.Credenti
 	}
 	g.Forget(r.ID)
 	return g.credential(r.ID, e.Key)
+}
+
+// adopt makes a router known by a key. The key that it had before a reset is off the bus
+// first: it may be in somebody else's hands.
+func (g *Gateway) adopt(ctx context.Context, r *cordon.Router, key string, now time.Time) error {
+	if r.Key != "" && r.Key != key {
+		if err := g.cfg.Bus.Revoke(ctx, r.Key); err != nil {
+			return err
+		}
+	}
+	err := g.cfg.Store.Enrol(ctx, r.ID, key, cordon.TimeOf(now))
+	if errors.Is(err, cordon.ErrConflict) {
+		return refuse(wire.RefusedClaim, "claimed by another meanwhile")
+	}
+	return err
 }
 
 // admits reports why a router may not enrol as e says.
@@ -246,7 +296,7 @@ func (g *Gateway) renew(ctx context.Context, n *wire.Renewal) (c wire.Credential
 	if n.Router == "" || len(n.Router) > maxSerial || !nkeys.IsValidPublicUserKey(n.Key) {
 		return c, refuse(wire.RefusedRequest, "router or key cannot be")
 	}
-	if !g.door.allow("router "+n.Router, perSerial, serialBurst, g.cfg.Now()) {
+	if !g.door.claims(n.Router, asker(ctx), g.cfg.Now()) {
 		return c, refuse(wire.RefusedBusy, "too many renewals of one router")
 	}
 	r, err := g.cfg.Store.Router(ctx, n.Router)
@@ -291,15 +341,16 @@ func (g *Gateway) credential(router, key string) (wire.Credential, error) {
 	return c, nil
 }
 
-// audit notes who enrolled, and who tried to. A flood of tries cannot fill the record.
+// audit notes who enrolled, and who tried to. A flood of guesses cannot fill the record,
+// and so cannot hide in it who holds a claim that is another's.
 func (g *Gateway) audit(ctx context.Context, verb string, r *cordon.Router, serial string, err error) {
-	if err != nil && !g.door.audits.AllowN(g.cfg.Now(), 1) {
+	no := (*refusal)(nil)
+	if err != nil && !(errors.As(err, &no) && no.proven) && !g.door.audits.AllowN(g.cfg.Now(), 1) {
 		g.cfg.Count("audit", 1)
 		return
 	}
-	addr, _ := ctx.Value(addrKey{}).(string)
-	a := cordon.Audit{At: cordon.TimeOf(g.cfg.Now()), Who: "router " + serial, Verb: verb, Account: r.Account, Site: r.Site,
-		Object: "router " + r.ID, Addr: addr, Result: "ok"}
+	a := cordon.Audit{At: cordon.TimeOf(g.cfg.Now()), Who: "router " + text(serial, maxSerial), Verb: verb, Account: r.Account, Site: r.Site,
+		Object: "router " + r.ID, Addr: asker(ctx), Result: "ok"}
 	if err != nil {
 		a.Result = err.Error()
 	}

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,6 +37,10 @@ type Bus interface {
 	FromRouters(ctx context.Context, what string, handle func(router string, data []byte)) error
 	Credential(router, key string, life time.Duration) (string, error)
 	Presence(ctx context.Context, handle func(router string, online bool, at time.Time)) error
+	Connected(router string) (online, known bool)
+	Revoke(ctx context.Context, key string) error
+	Announce(subject string, data []byte) error
+	Listen(ctx context.Context, subject string, handle func(data []byte)) error
 }
 
 // Config configures a Gateway. Store and Bus are required.
@@ -51,6 +54,16 @@ type Config struct {
 	Count   func(reason string, n int)                      // is told what was not taken; nil: nobody
 	Now     func() time.Time                                // nil: time.Now
 	Log     *slog.Logger                                    // nil: none
+
+	// Routers lists the store's routers, so that those can be looked for that went while
+	// core was away; nil: they stay as they were until they come back.
+	Routers func(context.Context, cordon.Scope, cordon.Query) (cordon.Page[cordon.Router], error)
+	// Secret is shared by all instances, which then know each other's nonces; zero: this
+	// one's own.
+	Secret [32]byte
+	// AddressRate is how many requests a second one address may make at the HTTPS door,
+	// in bursts of ten times that; 0: 20. Many routers may share an address.
+	AddressRate float64
 }
 
 // CredentialLife is how long a credential holds (traps.md, "Decided"); routers renew
@@ -64,6 +77,10 @@ type Gateway struct {
 	known known
 	in    chan batch
 	asked asked
+	said  said
+
+	greet   chan greet           // hellos that wait
+	present chan cordon.Presence // who came or went, not noted yet
 }
 
 // New returns a Gateway. It does nothing until Run; Handler works at once.
@@ -80,10 +97,13 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Count == nil {
 		cfg.Count = func(string, int) {}
 	}
-	g := &Gateway{cfg: cfg, in: make(chan batch, waiting)}
-	g.known.routers = make(map[string]knownRouter)
+	if cfg.AddressRate == 0 {
+		cfg.AddressRate = perAddress
+	}
+	g := &Gateway{cfg: cfg, in: make(chan batch, waiting), said: newSaid(), greet: make(chan greet, greeting), present: make(chan cordon.Presence, presentOf)}
+	g.known.routers, g.known.ended = make(map[string]knownRouter), make(map[string]time.Time)
 	g.asked.waiting = make(map[string]chan wire.Answer)
-	return g, g.door.init()
+	return g, g.door.init(&cfg)
 }
 
 // Run takes what routers say until ctx is done. What was appended to the bus and not
@@ -100,23 +120,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	from("answer", g.answer)
 	group.Go(func() error { return g.gather(ctx) })
 	group.Go(func() error { return g.presence(ctx) })
+	for range greeters {
+		group.Go(func() error { return g.greetAll(ctx) })
+	}
+	group.Go(func() error { return g.cfg.Bus.Listen(ctx, answerSubject, g.answerElsewhere) })
+	group.Go(func() error {
+		return g.cfg.Bus.Listen(ctx, forgetSubject, func(data []byte) { g.forget(string(data)) })
+	})
 	return group.Wait()
-}
-
-// hello sends a router what it lacks.
-func (g *Gateway) hello(ctx context.Context, router string, data []byte) {
-	h, err := wire.DecodeHello(data)
-	if err != nil {
-		g.drop(ctx, "hello", router, err)
-		return
-	}
-	if _, err := g.router(ctx, router); err != nil {
-		g.drop(ctx, "unknown", router, err)
-		return
-	}
-	if err := g.cfg.Hello(ctx, router, h); err != nil && ctx.Err() == nil {
-		g.cfg.Log.WarnContext(ctx, "router is not told what it lacks", "router", router, "err", err)
-	}
 }
 
 // drop counts something that was not taken.
@@ -125,102 +136,17 @@ func (g *Gateway) drop(ctx context.Context, reason, router string, err error) {
 	g.cfg.Log.DebugContext(ctx, "not taken", "reason", reason, "router", router, "err", err)
 }
 
-// Bounds of what the gateway remembers of routers.
-const (
-	knownFor  = 30 * time.Second // then the store is asked again: a revoked one is off the bus sooner
-	maxKnown  = 200_000
-	presentOf = 500 // routers in one call to the store
-)
-
-// known remembers which routers are enrolled, so that the store is not asked for every
-// batch of reports.
-type known struct {
-	mu      sync.Mutex
-	routers map[string]knownRouter // guarded by mu
-}
-
-type knownRouter struct {
-	cordon.Router
-	until time.Time
-}
-
-var errNotEnrolled = errors.New("not enrolled")
-
-// router returns an enrolled router.
-func (g *Gateway) router(ctx context.Context, id string) (cordon.Router, error) {
+// refused also notes it in the record: an honest agent does not do that. A line of each
+// router, reason and hour is enough.
+func (g *Gateway) refused(ctx context.Context, reason, router string, err error) {
+	g.drop(ctx, reason, router, err)
 	now := g.cfg.Now()
-	g.known.mu.Lock()
-	k, ok := g.known.routers[id]
-	g.known.mu.Unlock()
-	if ok && now.Before(k.until) {
-		return k.Router, nil
+	if !g.said.refused.allow(router+" "+reason, 1, now) || !g.door.audits.AllowN(now, 1) {
+		return
 	}
-	r, err := g.cfg.Store.Router(ctx, id)
-	if err != nil {
-		return r, err
-	}
-	if r.State != cordon.RouterEnrolled {
-		return r, errNotEnrolled
-	}
-	g.known.mu.Lock()
-	defer g.known.mu.Unlock()
-	if len(g.known.routers) >= maxKnown {
-		clear(g.known.routers)
-	}
-	g.known.routers[id] = knownRouter{r, now.Add(knownFor)}
-	return r, nil
-}
-
-// Forget makes the gateway ask the store about a router again: it was revoked or reset.
-func (g *Gateway) Forget(router string) {
-	g.known.mu.Lock()
-	defer g.known.mu.Unlock()
-	delete(g.known.routers, router)
-}
-
-// presence tells the store who comes and goes, many at once.
-func (g *Gateway) presence(ctx context.Context) error {
-	changes := make(chan cordon.Presence, presentOf)
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		defer close(changes)
-		return g.cfg.Bus.Presence(ctx, func(router string, online bool, at time.Time) {
-			select {
-			case changes <- cordon.Presence{Router: router, Online: online, At: cordon.TimeOf(at)}:
-			case <-ctx.Done():
-			}
-		})
-	})
-	group.Go(func() error {
-		for first := range changes {
-			list := []cordon.Presence{first}
-			for len(list) < presentOf && len(changes) > 0 {
-				list = append(list, <-changes)
-			}
-			for {
-				err := g.cfg.Store.Presence(ctx, list)
-				if err == nil || ctx.Err() != nil {
-					break
-				}
-				g.cfg.Log.WarnContext(ctx, "who is connected is not noted", "err", err)
-				if !sleep(ctx, time.Second) {
-					break
-				}
-			}
-		}
-		return ctx.Err()
-	})
-	return group.Wait()
-}
-
-// sleep waits and reports whether ctx is still of use.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+	a := cordon.Audit{At: cordon.TimeOf(now), Who: "router " + router, Verb: "router.refused", Object: "router " + router,
+		Result: text(reason+": "+err.Error(), maxText)}
+	if err := g.cfg.Store.Audit(ctx, a); err != nil {
+		g.cfg.Log.ErrorContext(ctx, "audit not written", "verb", a.Verb, "err", err)
 	}
 }

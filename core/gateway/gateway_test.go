@@ -81,7 +81,42 @@ type line struct {
 	acks     map[string][]uint64
 	hear     map[string]func(string, []byte)
 	asked    func(router string, data []byte)
+	revoked  []string
+	wire     *wireBetween // to the buses of other instances
 }
+
+// wireBetween is what instances of core hear of each other.
+type wireBetween struct {
+	mu     sync.Mutex
+	listen map[string][]func([]byte)
+}
+
+func (l *line) Announce(subject string, data []byte) error {
+	l.wire.mu.Lock()
+	list := l.wire.listen[subject]
+	l.wire.mu.Unlock()
+	for _, f := range list {
+		f(data)
+	}
+	return nil
+}
+
+func (l *line) Listen(ctx context.Context, subject string, handle func([]byte)) error {
+	l.wire.mu.Lock()
+	l.wire.listen[subject] = append(l.wire.listen[subject], handle)
+	l.wire.mu.Unlock()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (l *line) Revoke(_ context.Context, key string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.revoked = append(l.revoked, key)
+	return nil
+}
+
+func (l *line) Connected(router string) (online, known bool) { return router == "known", true }
 
 func (l *line) Append(_ context.Context, _ string, data []byte) error {
 	l.mu.Lock()
@@ -135,7 +170,7 @@ func newGateway(t *testing.T) (*Gateway, *shelf, *line) {
 		"gone":  {ID: "gone", Serial: "S-gone", State: cordon.RouterRevoked, Claim: claim("secret")},
 		"reset": {ID: "reset", Serial: "S-reset", State: cordon.RouterReset, Key: "UOLD", Claim: claim("secret")},
 	}}
-	l := &line{acks: make(map[string][]uint64), hear: make(map[string]func(string, []byte))}
+	l := &line{acks: make(map[string][]uint64), hear: make(map[string]func(string, []byte)), wire: &wireBetween{listen: make(map[string][]func([]byte))}}
 	g, err := New(Config{Store: s, Bus: l, Subject: "core.report", Servers: []string{"tls://bus:4222"},
 		Hello: func(context.Context, string, wire.Hello) error { return nil }})
 	if err != nil {
@@ -286,9 +321,9 @@ func TestGuessing(t *testing.T) {
 	server := httptest.NewServer(g.Handler())
 	defer server.Close()
 	p := newPerson(t, server.URL)
-	for i := range serialBurst + 1 {
+	for i := range guessBurst + 1 {
 		_, code := p.enrol("S-new", "guess", nil)
-		if want := map[bool]string{false: wire.RefusedClaim, true: wire.RefusedBusy}[i == serialBurst]; code != want {
+		if want := map[bool]string{false: wire.RefusedClaim, true: wire.RefusedBusy}[i == guessBurst]; code != want {
 			t.Fatalf("try %d: %q, want %q", i, code, want)
 		}
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 const (
 	waiting    = 1024 // batches that wait; more are left to the routers, who send again
 	gatherFor  = 10 * time.Millisecond
-	gatherMost = 256 // reports in one message of the bus
+	gatherMost = 256 // reports, for which no more are waited for
 )
 
 // batch is what one router sent.
@@ -24,29 +25,36 @@ type batch struct {
 	reports []cordon.Report
 }
 
-// ahead is how far a report's time may lie in the future: a router's clock may be off
-// by a zone, and what lies further says nothing.
-const ahead = 26 * time.Hour
-
 // report takes a batch from a router. A batch that cannot be right is dropped and not
 // acknowledged: an honest agent does not write it.
 func (g *Gateway) report(ctx context.Context, router string, data []byte) {
+	now := g.cfg.Now()
+	if !g.said.bytes.allow(router, len(data), now) {
+		g.drop(ctx, "too-much", router, nil)
+		return
+	}
 	number, reports, err := wire.DecodeReports(data)
 	if err != nil {
-		g.drop(ctx, "unreadable", router, err)
+		g.refused(ctx, "unreadable", router, err)
 		return
 	}
-	if _, err := g.router(ctx, router); err != nil {
-		g.drop(ctx, "unknown", router, err)
+	if _, err := g.router(ctx, router); errors.Is(err, errNotEnrolled) || errors.Is(err, cordon.ErrNotFound) {
+		g.refused(ctx, "unknown", router, err)
+		return
+	} else if err != nil { // the store is away: nobody knows who that is
+		g.drop(ctx, "store", router, err)
 		return
 	}
-	latest := cordon.TimeOf(g.cfg.Now().Add(ahead))
+	if !g.said.reports.allow(router, len(reports), now) {
+		g.drop(ctx, "too-much", router, nil)
+		return
+	}
 	for i := range reports {
 		if id := reports[i].ID; id.Router != router || id.Seq == 0 {
-			g.drop(ctx, "forged", router, fmt.Errorf("report %s", id))
+			g.refused(ctx, "forged", router, fmt.Errorf("report %q", id))
 			return
 		}
-		reports[i].At = min(max(reports[i].At, 0), latest)
+		clean(&reports[i], now)
 	}
 	select {
 	case g.in <- batch{router, number, reports}:
@@ -69,7 +77,8 @@ func (g *Gateway) gather(ctx context.Context) error {
 	}
 }
 
-// more returns first and what comes within gatherFor.
+// more returns first and what comes within gatherFor. When much waits already, the disk
+// is behind: then it takes as much as fits into a message.
 func (g *Gateway) more(first batch) []batch {
 	list, n := []batch{first}, len(first.reports)
 	timer := time.NewTimer(gatherFor)
@@ -79,6 +88,14 @@ func (g *Gateway) more(first batch) []batch {
 		case b := <-g.in:
 			list, n = append(list, b), n+len(b.reports)
 		case <-timer.C:
+			return list
+		}
+	}
+	for n < wire.MaxReports {
+		select {
+		case b := <-g.in:
+			list, n = append(list, b), n+len(b.reports)
+		default:
 			return list
 		}
 	}
