@@ -234,7 +234,7 @@ func answerTo(q *miekg.Msg) *miekg.Msg {
 func TestPass(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, 1)
-	for _, rpFilter := range []string{"0", "1", "0 routed", "1 routed"} {
+	for _, rpFilter := range []string{"0", "1", "1 routed"} {
 		rpFilter, b.routed = rpFilter[:1], len(rpFilter) > 1
 		for _, key := range []string{"all", "default", "br-lan", "wan", "lo"} {
 			if err := b.Router.Sysctl("net/ipv4/conf/"+key+"/rp_filter", rpFilter); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/agent/enforce/nft/layout"
 )
 
 // Bounds of what is in force, the same as dryrun's: a device has a share of its
@@ -88,7 +89,7 @@ func (t *Table) Apply(ctx context.Context, d *cordon.Device, a *cordon.Action) (
 		return fail(err)
 	}
 	if fresh {
-		t.cutter.cut(a.ID, cutsOf(d, a))
+		t.cutter.Cut(a.ID, cutsOf(d, a))
 	}
 	return fresh, nil
 }
@@ -222,18 +223,18 @@ func (t *Table) Free(_ context.Context, d *cordon.Device) error {
 		keys[string(a.AsSlice())] = true
 	}
 	var gone []change
-	for _, s := range theLayout.all {
-		if s.static || s.size == manyPeers {
+	for _, s := range layout.Sets.All {
+		if s.Static || s.Size == layout.ManyPeers {
 			continue
 		}
-		found, err := t.conn.GetSetElements(s.definition())
+		found, err := t.conn.GetSetElements(s.Definition())
 		if err != nil {
-			return fmt.Errorf("list set %s: %w", s.name, err)
+			return fmt.Errorf("list set %s: %w", s.Name, err)
 		}
 		for _, e := range found {
-			first := min(len(e.Key), int(s.fields[0].size))
+			first := min(len(e.Key), s.First())
 			if keys[string(e.Key[:first])] && !t.isRouter(string(e.Key)) {
-				gone = append(gone, change{element: element{s, string(e.Key)}, gone: true})
+				gone = append(gone, change{Element: layout.Of(s, e.Key), Gone: true})
 			}
 		}
 	}
@@ -283,11 +284,11 @@ func keepHolds(p *plan, r *record, d *cordon.Device) {
 	fresh := func(six bool) bool {
 		return slices.ContainsFunc(after, func(a netip.Addr) bool { return a.Is6() == six && !slices.Contains(before, a) })
 	}
-	l := theLayout
+	l := layout.Sets
 	for e, w := range r.wants {
-		six := len(e.key) == 16
-		switch e.set {
-		case l.marked4, l.marked6, l.held4[ingress], l.held6[ingress], l.held4[routed], l.held6[routed]:
+		six := len(e.Key) == 16
+		switch e.Set {
+		case l.Marked4, l.Marked6, l.Held4[layout.Ingress], l.Held6[layout.Ingress], l.Held4[layout.Routed], l.Held6[layout.Routed]:
 			if _, still := p.wants[e]; !still && !fresh(six) {
 				p.wants[e] = w
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"cordon/agent/enforce/nft/layout"
 )
 
 // restAfter is how long nothing must have been in force for any device before the
@@ -58,12 +60,12 @@ func (t *Table) disarm(ctx context.Context, now time.Time) error {
 // leftover reports whether the kernel has anything in force for a device. A mark
 // alone stops nothing, and the router's own MAC always bears one.
 func (t *Table) leftover() bool {
-	l := theLayout
-	for _, s := range l.all {
-		if s.static || s.size == manyPeers || s == l.marked || s == l.marked4 || s == l.marked6 {
+	l := layout.Sets
+	for _, s := range l.All {
+		if s.Static || s.Size == layout.ManyPeers || s == l.Marked || s == l.Marked4 || s == l.Marked6 {
 			continue
 		}
-		if found, err := t.conn.GetSetElements(s.definition()); err == nil && len(found) > 0 {
+		if found, err := t.conn.GetSetElements(s.Definition()); err == nil && len(found) > 0 {
 			return true
 		}
 	}

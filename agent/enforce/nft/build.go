@@ -13,35 +13,36 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cordon"
+	"cordon/agent/enforce/nft/layout"
 )
 
 // adopt looks at the tables that an earlier run left. A table whose sets are
 // ours stays, with its elements; a table of another layout is removed, and what
 // was in force in it is in force again once the caller has applied it again.
 func (t *Table) adopt() error {
-	for h := range hooks {
-		sets, err := t.conn.GetSets(h.table())
+	for h := range layout.Hooks {
+		sets, err := t.conn.GetSets(h.Table())
 		if err != nil || len(sets) == 0 {
 			continue // there is no such table
 		}
-		if !sameLayout(h, sets) {
-			t.log.Warn("tables of another layout replaced", "family", h.family())
-			t.conn.DelTable(h.table())
+		if !layout.Same(h, sets) {
+			t.log.Warn("tables of another layout replaced", "family", h.Family())
+			t.conn.DelTable(h.Table())
 			if err := t.flush(); err != nil {
 				return fmt.Errorf("remove a table of another layout: %w", err)
 			}
 		}
 	}
 	t.armed = t.leftover()
-	s := theLayout.quarantined[ingress]
-	found, err := t.conn.GetSetElements(s.definition())
+	s := layout.Sets.Quarantined[layout.Ingress]
+	found, err := t.conn.GetSetElements(s.Definition())
 	if err != nil {
 		return nil // none
 	}
 	for _, e := range found {
 		t.adopted[string(e.Key)] = true
 	}
-	for _, l := range [][2]*set{{theLayout.shielded4, theLayout.allowed4}, {theLayout.shielded6, theLayout.allowed6}} {
+	for _, l := range [][2]*layout.Set{{layout.Sets.Shielded4, layout.Sets.Allowed4}, {layout.Sets.Shielded6, layout.Sets.Allowed6}} {
 		for _, s := range l {
 			t.adoptShield(s)
 		}
@@ -51,13 +52,13 @@ func (t *Table) adopt() error {
 }
 
 // adoptShield reads which addresses are shielded.
-func (t *Table) adoptShield(s *set) {
-	found, err := t.conn.GetSetElements(s.definition())
+func (t *Table) adoptShield(s *layout.Set) {
+	found, err := t.conn.GetSetElements(s.Definition())
 	if err != nil {
 		return // none
 	}
 	for _, e := range found {
-		size := int(s.fields[0].size)
+		size := s.First()
 		if len(e.Key) < size {
 			continue
 		}
@@ -68,25 +69,6 @@ func (t *Table) adoptShield(s *set) {
 		}
 		t.shielded[netip.AddrPortFrom(a, port)] = true
 	}
-}
-
-// sameLayout reports whether the sets of a table are those of ours.
-func sameLayout(h hook, found []*nftables.Set) bool {
-	want := map[string]*nftables.Set{}
-	for _, s := range theLayout.all {
-		if s.hook == h {
-			want[s.name] = s.definition()
-		}
-	}
-	for _, s := range found {
-		w := want[s.Name]
-		if w == nil || w.KeyType.GetNFTMagic() != s.KeyType.GetNFTMagic() || w.HasTimeout != s.HasTimeout ||
-			w.Size != s.Size || s.IsMap || s.Interval {
-			return false
-		}
-		delete(want, s.Name)
-	}
-	return len(want) == 0
 }
 
 // build makes the tables what they should be, in one transaction: sets that are
@@ -111,12 +93,12 @@ func (t *Table) buildOnce() error {
 		return fmt.Errorf("list chains: %w", err)
 	}
 	known := map[[2]string]bool{}
-	for h := range hooks {
-		t.conn.AddTable(h.table())
-		for _, name := range counters[h] {
-			t.conn.AddObj(&nftables.NamedObj{Table: h.table(), Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
+	for h := range layout.Hooks {
+		t.conn.AddTable(h.Table())
+		for _, name := range layout.Counters[h] {
+			t.conn.AddObj(&nftables.NamedObj{Table: h.Table(), Name: name, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 		}
-		sets, err := t.conn.GetSets(h.table())
+		sets, err := t.conn.GetSets(h.Table())
 		if err != nil {
 			continue // no such table yet
 		}
@@ -124,18 +106,19 @@ func (t *Table) buildOnce() error {
 			known[[2]string{fmt.Sprint(h), s.Name}] = true
 		}
 	}
-	for _, s := range theLayout.all {
-		if !known[[2]string{fmt.Sprint(s.hook), s.name}] {
-			if err := t.conn.AddSet(s.definition(), nil); err != nil {
-				return fmt.Errorf("define set %s: %w", s.name, err)
+	for _, s := range layout.Sets.All {
+		if !known[[2]string{fmt.Sprint(s.Hook), s.Name}] {
+			if err := t.conn.AddSet(s.Definition(), nil); err != nil {
+				return fmt.Errorf("define set %s: %w", s.Name, err)
 			}
 		}
 	}
 	if err := t.routerElements(); err != nil {
 		return err
 	}
-	chains := slices.Concat(t.ingressChains(), t.routedChains())
-	chains = slices.DeleteFunc(chains, func(c chain) bool { return c.device != "" && !present[c.device] })
+	shape := layout.Shape{Network: t.network, Home: t.homePrefixes(), PagePort: t.cfg.PagePort, Armed: t.armed}
+	chains := shape.Chains()
+	chains = slices.DeleteFunc(chains, func(c layout.Chain) bool { return c.Device != "" && !present[c.Device] })
 	t.writeChains(old, chains)
 	if err := t.flush(); err != nil {
 		return fmt.Errorf("write the tables: %w", err)
@@ -144,14 +127,14 @@ func (t *Table) buildOnce() error {
 }
 
 // writeChains replaces all chains of our tables.
-func (t *Table) writeChains(old []*nftables.Chain, chains []chain) {
+func (t *Table) writeChains(old []*nftables.Chain, chains []layout.Chain) {
 	wanted := map[[2]string]bool{}
 	for _, c := range chains {
-		wanted[[2]string{string(c.hook.family()), c.name}] = c.kind == ""
+		wanted[[2]string{string(c.Hook.Family()), c.Name}] = !c.Base()
 	}
 	var stale []*nftables.Chain
 	for _, c := range old {
-		if c.Table.Name != tableName || c.Table.Family != nftables.TableFamilyNetdev && c.Table.Family != nftables.TableFamilyINet {
+		if c.Table.Name != layout.TableName || c.Table.Family != nftables.TableFamilyNetdev && c.Table.Family != nftables.TableFamilyINet {
 			continue
 		}
 		t.conn.FlushChain(c)
@@ -164,36 +147,27 @@ func (t *Table) writeChains(old []*nftables.Chain, chains []chain) {
 		t.conn.DelChain(c)
 	}
 	for _, c := range chains {
-		t.conn.AddChain(c.definition())
+		t.conn.AddChain(c.Definition())
 	}
 	for _, c := range chains {
-		for _, r := range c.rules {
-			t.conn.AddRule(&nftables.Rule{Table: c.hook.table(), Chain: &nftables.Chain{Name: c.name}, Exprs: complete(c.hook, r)})
+		for _, r := range c.Rules() {
+			t.conn.AddRule(&nftables.Rule{Table: c.Hook.Table(), Chain: &nftables.Chain{Name: c.Name}, Exprs: r})
 		}
 	}
 }
 
-func (c *chain) definition() *nftables.Chain {
-	d := &nftables.Chain{Name: c.name, Table: c.hook.table()}
-	if c.kind != "" {
-		policy := nftables.ChainPolicyAccept
-		d.Type, d.Hooknum, d.Priority, d.Policy, d.Device = c.kind, c.point, &c.priority, &policy, c.device
-	}
-	return d
-}
-
 // routerElements writes what the router is.
 func (t *Table) routerElements() error {
-	l, n := theLayout, &t.network
-	write := func(s *set, keys [][]byte) error {
-		t.conn.FlushSet(s.definition())
-		for part := range slices.Chunk(keys, perMessage) {
+	l, n := layout.Sets, &t.network
+	write := func(s *layout.Set, keys [][]byte) error {
+		t.conn.FlushSet(s.Definition())
+		for part := range slices.Chunk(keys, layout.PerMessage) {
 			elements := make([]nftables.SetElement, len(part))
 			for i, k := range part {
 				elements[i].Key = k
 			}
-			if err := t.conn.SetAddElements(s.definition(), elements); err != nil {
-				return fmt.Errorf("fill set %s: %w", s.name, err)
+			if err := t.conn.SetAddElements(s.Definition(), elements); err != nil {
+				return fmt.Errorf("fill set %s: %w", s.Name, err)
 			}
 		}
 		return nil
@@ -209,16 +183,16 @@ func (t *Table) routerElements() error {
 			}
 		}
 	}
-	own4, own6 := keysOf(routerAddrs(n))
-	spared4, spared6 := keysOf(n.Spared)
+	own4, own6 := layout.Keys(routerAddrs(n))
+	spared4, spared6 := layout.Keys(n.Spared)
 	for _, w := range []struct {
-		set  *set
+		set  *layout.Set
 		keys [][]byte
-	}{{l.routerMAC, macs}, {l.routerMACr, macs}, {l.router4, own4}, {l.router6, own6}, {l.spared4, spared4}, {l.spared6, spared6},
-		{l.spared4r, spared4}, {l.spared6r, spared6}, {l.probe, ports}} {
+	}{{l.RouterMAC, macs}, {l.RouterMACr, macs}, {l.Router4, own4}, {l.Router6, own6}, {l.Spared4, spared4}, {l.Spared6, spared6},
+		{l.Spared4r, spared4}, {l.Spared6r, spared6}, {l.Probe, ports}} {
 		keys := unique(w.keys)
-		if len(keys) > few {
-			keys = keys[:few]
+		if len(keys) > layout.Few {
+			keys = keys[:layout.Few]
 		}
 		if err := write(w.set, keys); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cordon"
+	"cordon/agent/enforce/nft/layout"
 )
 
 // SetNetwork tells what the router connects. The chains are bound to its ports
@@ -80,14 +81,6 @@ func (t *Table) homePrefixes() []netip.Prefix {
 	return ps
 }
 
-// globalHome reports whether a global IPv6 prefix of the home is known. Without
-// one, nothing can be said about global sources.
-func (t *Table) globalHome() bool {
-	return slices.ContainsFunc(t.homePrefixes(), func(p netip.Prefix) bool {
-		return p.Addr().Is6() && !p.Addr().IsPrivate() && !p.Addr().IsLinkLocalUnicast()
-	})
-}
-
 // routerAddrs returns the router's own addresses on the home's side, with the
 // link-local ones that follow from its MACs (RFC 4291 §2.5.1), which devices use
 // as their gateway.
@@ -123,14 +116,14 @@ func (t *Table) presentPorts() map[string]bool {
 func (t *Table) markRouter(was []cordon.MAC, now time.Time) error {
 	var changes []change
 	for _, m := range t.network.MACs {
-		changes = append(changes, change{element: element{theLayout.marked, string(m[:])}})
+		changes = append(changes, change{Element: layout.Of(layout.Sets.Marked, m[:])})
 	}
 	for _, m := range was {
 		if t.isRouter(string(m[:])) {
 			continue
 		}
-		e := element{theLayout.marked, string(m[:])}
-		c := change{element: e, gone: true}
+		e := layout.Of(layout.Sets.Marked, m[:])
+		c := change{Element: e, Gone: true}
 		if cur := t.elements[e]; cur != nil {
 			c, _ = t.differs(e, cur.owners, now)
 		}

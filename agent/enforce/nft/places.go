@@ -10,6 +10,7 @@ import (
 
 	"cordon"
 	"cordon/agent/enforce/nft/conntrack"
+	"cordon/agent/enforce/nft/layout"
 )
 
 // Hostile is a place on the internet that no device should talk to.
@@ -38,8 +39,8 @@ func (h *Hostile) place() place {
 
 // element returns the element that stops a place.
 func (p place) element() element {
-	l, six := theLayout, p.addr.Addr().Is6()
-	pick := func(four, of6 *set) *set {
+	l, six := layout.Sets, p.addr.Addr().Is6()
+	pick := func(four, of6 *layout.Set) *layout.Set {
 		if six {
 			return of6
 		}
@@ -47,11 +48,11 @@ func (p place) element() element {
 	}
 	switch a := p.addr.Addr().AsSlice(); {
 	case p.inbound:
-		return element{pick(l.scanner4, l.scanner6), key(a)}
+		return layout.Of(pick(l.Scanner4, l.Scanner6), a)
 	case p.addr.Port() != 0:
-		return element{pick(l.hostilePort4, l.hostilePort6), key(a, portBytes(p.addr.Port()))}
+		return layout.Of(pick(l.HostilePort4, l.HostilePort6), a, layout.PortBytes(p.addr.Port()))
 	default:
-		return element{pick(l.hostile4, l.hostile6), key(a)}
+		return layout.Of(pick(l.Hostile4, l.Hostile6), a)
 	}
 }
 
@@ -102,7 +103,7 @@ func (t *Table) addPlaces(part []Hostile) (refused int, err error) {
 	for i := range part {
 		h := &part[i]
 		p := h.place()
-		if !h.Addr.IsValid() || h.For <= 0 || t.mayBlock(h.Addr) != nil || len(t.hostile)+len(seen) >= manyPeers {
+		if !h.Addr.IsValid() || h.For <= 0 || t.mayBlock(h.Addr) != nil || len(t.hostile)+len(seen) >= layout.ManyPeers {
 			refused++
 			continue
 		}
@@ -110,7 +111,7 @@ func (t *Table) addPlaces(part []Hostile) (refused int, err error) {
 		if was, again := seen[p]; again && !until.After(was) {
 			continue
 		} else if !again {
-			changes = append(changes, change{element: p.element(), life: until.Sub(now)})
+			changes = append(changes, change{Element: p.element(), Life: until.Sub(now)})
 		}
 		seen[p] = until
 	}
@@ -140,14 +141,14 @@ func (t *Table) cutPlaces() {
 	}
 	list := t.uncut
 	slices.SortFunc(list, netip.AddrPort.Compare)
-	job := cutting{matches: []conntrack.Match{{Far: func(at netip.AddrPort) bool {
+	job := conntrack.Job{Matches: []conntrack.Match{{Far: func(at netip.AddrPort) bool {
 		return contains(list, netip.AddrPortFrom(at.Addr(), 0)) || contains(list, at)
-	}}}, failed: func() {
+	}}}, Failed: func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.uncut = append(t.uncut, list...)
 	}}
-	if t.cutter.add(job) {
+	if t.cutter.Add(job) {
 		t.uncut = nil
 	}
 }
@@ -160,7 +161,7 @@ func contains(sorted []netip.AddrPort, at netip.AddrPort) bool {
 func (t *Table) dropPlaces(gone []place) error {
 	changes := make([]change, len(gone))
 	for i, p := range gone {
-		changes[i] = change{element: p.element(), gone: true}
+		changes[i] = change{Element: p.element(), Gone: true}
 	}
 	if err := t.write(changes); err != nil {
 		return err
@@ -194,14 +195,14 @@ func (t *Table) Hole(_ context.Context, d *cordon.Device, addr netip.Addr, ttl t
 			delete(t.holes, e)
 		}
 	}
-	if len(t.holes) >= manyHoles/2 {
+	if len(t.holes) >= layout.ManyHoles/2 {
 		return fmt.Errorf("open a hole to %s: %d are open already", addr, len(t.holes))
 	}
 	var changes []change
 	for _, k := range knownBy(d) {
-		if way, ok := pathOf(k.who, addr.Is6()); ok {
-			for h := range hooks {
-				changes = append(changes, change{element: element{theLayout.hole[h][way], key(k.key, addr.AsSlice())}, life: life})
+		if way, ok := layout.PathOf(k.who, addr.Is6()); ok {
+			for h := range layout.Hooks {
+				changes = append(changes, change{Element: layout.Of(layout.Sets.Hole[h][way], k.key, addr.AsSlice()), Life: life})
 			}
 		}
 	}
@@ -209,7 +210,7 @@ func (t *Table) Hole(_ context.Context, d *cordon.Device, addr netip.Addr, ttl t
 		return fmt.Errorf("open a hole to %s: %w", addr, err)
 	}
 	for _, c := range changes {
-		t.holes[c.element] = now.Add(life)
+		t.holes[c.Element] = now.Add(life)
 	}
 	return nil
 }
@@ -235,7 +236,7 @@ func (t *Table) Shield(_ context.Context, list []Shielded) error {
 	next := map[netip.AddrPort]bool{}
 	for _, s := range list {
 		a := s.Addr.Unmap().WithZone("")
-		if !a.IsValid() || len(next) >= manySmall/2 {
+		if !a.IsValid() || len(next) >= layout.ManySmall/2 {
 			continue
 		}
 		next[netip.AddrPortFrom(a, 0)] = true
@@ -246,12 +247,12 @@ func (t *Table) Shield(_ context.Context, list []Shielded) error {
 	var changes []change
 	for ap := range next {
 		if !t.shielded[ap] {
-			changes = append(changes, change{element: shieldElement(ap)})
+			changes = append(changes, change{Element: shieldElement(ap)})
 		}
 	}
 	for ap := range t.shielded {
 		if !next[ap] {
-			changes = append(changes, change{element: shieldElement(ap), gone: true})
+			changes = append(changes, change{Element: shieldElement(ap), Gone: true})
 		}
 	}
 	if err := t.write(changes); err != nil {
@@ -262,13 +263,13 @@ func (t *Table) Shield(_ context.Context, list []Shielded) error {
 }
 
 func shieldElement(ap netip.AddrPort) element {
-	l, a := theLayout, ap.Addr()
-	shielded, allowed := l.shielded4, l.allowed4
+	l, a := layout.Sets, ap.Addr()
+	shielded, allowed := l.Shielded4, l.Allowed4
 	if a.Is6() {
-		shielded, allowed = l.shielded6, l.allowed6
+		shielded, allowed = l.Shielded6, l.Allowed6
 	}
 	if ap.Port() == 0 {
-		return element{shielded, key(a.AsSlice())}
+		return layout.Of(shielded, a.AsSlice())
 	}
-	return element{allowed, key(a.AsSlice(), portBytes(ap.Port()))}
+	return layout.Of(allowed, a.AsSlice(), layout.PortBytes(ap.Port()))
 }

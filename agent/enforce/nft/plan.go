@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cordon"
+	"cordon/agent/enforce/nft/layout"
 )
 
 const (
@@ -31,23 +32,23 @@ type plan struct {
 	wants map[element]owner
 }
 
-func (p *plan) want(s *set, parts ...[]byte) { p.wantRate(s, 0, parts...) }
+func (p *plan) want(s *layout.Set, parts ...[]byte) { p.wantRate(s, 0, parts...) }
 
-func (p *plan) wantRate(s *set, rate uint32, parts ...[]byte) {
-	p.wants[element{s, key(parts...)}] = owner{p.until, rate}
+func (p *plan) wantRate(s *layout.Set, rate uint32, parts ...[]byte) {
+	p.wants[layout.Of(s, parts...)] = owner{p.until, rate}
 }
 
 // wantUntil asks for less than the action's own life.
-func (p *plan) wantUntil(until time.Time, s *set, parts ...[]byte) {
+func (p *plan) wantUntil(until time.Time, s *layout.Set, parts ...[]byte) {
 	if until.After(p.until) {
 		until = p.until
 	}
-	p.wants[element{s, key(parts...)}] = owner{until: until}
+	p.wants[layout.Of(s, parts...)] = owner{until: until}
 }
 
 // known is one way in which a device is known at a port.
 type known struct {
-	who who
+	who layout.Who
 	key []byte
 }
 
@@ -55,14 +56,14 @@ type known struct {
 // addresses.
 func knownBy(d *cordon.Device) []known {
 	if d.HasMAC {
-		return []known{{byMAC, d.MAC[:]}}
+		return []known{{layout.ByMAC, d.MAC[:]}}
 	}
 	var ks []known
 	for _, a := range addrsOf(d) {
 		if a.Is4() {
-			ks = append(ks, known{byAddr4, a.AsSlice()})
+			ks = append(ks, known{layout.ByAddr4, a.AsSlice()})
 		} else {
-			ks = append(ks, known{byAddr6, a.AsSlice()})
+			ks = append(ks, known{layout.ByAddr6, a.AsSlice()})
 		}
 	}
 	return ks
@@ -101,14 +102,14 @@ func (t *Table) planFor(d *cordon.Device, a *cordon.Action, now, until time.Time
 	case target.Stray:
 		p.strays(d, target.Proto, a.Rate.Packets) // 0 of a block
 	case a.Verb == cordon.VerbBlock:
-		p.scope(block, 0, d, target)
+		p.scope(layout.Block, 0, d, target)
 		p.inbound(d, target)
 	case a.Verb == cordon.VerbLimit:
 		if n := a.Rate.Packets; n > 0 {
-			p.scope(limit, n, d, target)
+			p.scope(layout.Limit, n, d, target)
 		}
 		if n := a.Rate.Connections; n > 0 {
-			p.scope(connections, n, d, target)
+			p.scope(layout.Connections, n, d, target)
 		}
 	}
 	if len(p.wants) == 0 {
@@ -224,24 +225,9 @@ func protocols(target *cordon.Target) []byte {
 	return []byte{target.Proto}
 }
 
-// pathOf returns the path from a device, as it is known, to an address.
-func pathOf(w who, six bool) (path, bool) {
-	switch {
-	case w == byMAC && six:
-		return mac6, true
-	case w == byMAC:
-		return mac4, true
-	case w == byAddr4 && !six:
-		return addr4, true
-	case w == byAddr6 && six:
-		return addr6, true
-	}
-	return 0, false
-}
-
 // scope puts a part of a device's traffic into the sets of a measure.
-func (p *plan) scope(m measure, rate uint32, d *cordon.Device, target *cordon.Target) {
-	sc := &theLayout.scopes[m]
+func (p *plan) scope(m layout.Measure, rate uint32, d *cordon.Device, target *cordon.Target) {
+	sc := &layout.Sets.Scopes[m]
 	for _, k := range knownBy(d) {
 		before := len(p.wants)
 		for _, proto := range protocols(target) {
@@ -250,28 +236,26 @@ func (p *plan) scope(m measure, rate uint32, d *cordon.Device, target *cordon.Ta
 		if len(p.wants) == before {
 			continue
 		}
-		if m == connections {
-			p.want(theLayout.limited[k.who], k.key)
+		if m == layout.Connections {
+			p.want(layout.Sets.Limited[k.who], k.key)
 		} else {
-			p.want(theLayout.markedBy(k.who), k.key)
+			p.want(layout.Sets.MarkedBy(k.who), k.key)
 		}
 	}
 }
 
-func (l *layout) markedBy(w who) *set { return [...]*set{l.marked, l.marked4, l.marked6}[w] }
-
-func (p *plan) part(sc *scope, rate uint32, k known, proto []byte, target *cordon.Target) {
-	dest, ports, without := target.Peer.Unmap().WithZone("").AsSlice(), sc.destPort, sc.dest
+func (p *plan) part(sc *layout.Scope, rate uint32, k known, proto []byte, target *cordon.Target) {
+	dest, ports, without := target.Peer.Unmap().WithZone("").AsSlice(), sc.DestPort, sc.Dest
 	six := target.Peer.Unmap().Is6()
 	if !target.Peer.IsValid() && target.Net.IsValid() {
-		dest, ports, without = target.Net.Masked().Addr().AsSlice(), sc.netPort, sc.net
+		dest, ports, without = target.Net.Masked().Addr().AsSlice(), sc.NetPort, sc.Net
 		six = target.Net.Addr().Is6()
 	}
 	switch {
 	case target.LocalPort != 0:
-		p.want(sc.local[k.who], k.key, proto, portBytes(target.LocalPort))
+		p.want(sc.Local[k.who], k.key, proto, layout.PortBytes(target.LocalPort))
 	case len(dest) > 0:
-		way, ok := pathOf(k.who, six)
+		way, ok := layout.PathOf(k.who, six)
 		if !ok {
 			return
 		}
@@ -279,14 +263,14 @@ func (p *plan) part(sc *scope, rate uint32, k known, proto []byte, target *cordo
 			p.wantRate(without[way], rate, k.key, dest, proto)
 		}
 		for _, n := range target.Ports {
-			p.wantRate(ports[way], rate, k.key, dest, proto, portBytes(n))
+			p.wantRate(ports[way], rate, k.key, dest, proto, layout.PortBytes(n))
 		}
 	case len(target.Ports) > 0:
 		for _, n := range target.Ports {
-			p.wantRate(sc.port[k.who], rate, k.key, proto, portBytes(n))
+			p.wantRate(sc.Port[k.who], rate, k.key, proto, layout.PortBytes(n))
 		}
 	default:
-		p.wantRate(sc.proto[k.who], rate, k.key, proto)
+		p.wantRate(sc.Proto[k.who], rate, k.key, proto)
 	}
 }
 
@@ -295,10 +279,10 @@ func (p *plan) inbound(d *cordon.Device, target *cordon.Target) {
 	if !target.Peer.IsValid() {
 		return
 	}
-	l, peer := theLayout, target.Peer.Unmap().WithZone("")
-	places, withPort, guarded := l.peer4, l.peerPort4, l.guarded4
+	l, peer := layout.Sets, target.Peer.Unmap().WithZone("")
+	places, withPort, guarded := l.Peer4, l.PeerPort4, l.Guarded4
 	if peer.Is6() {
-		places, withPort, guarded = l.peer6, l.peerPort6, l.guarded6
+		places, withPort, guarded = l.Peer6, l.PeerPort6, l.Guarded6
 	}
 	for _, a := range addrsOf(d) {
 		if a.Is4() != peer.Is4() {
@@ -310,7 +294,7 @@ func (p *plan) inbound(d *cordon.Device, target *cordon.Target) {
 				p.want(places, peer.AsSlice(), []byte{proto}, a.AsSlice())
 			}
 			for _, n := range target.Ports {
-				p.want(withPort, peer.AsSlice(), []byte{proto}, portBytes(n), a.AsSlice())
+				p.want(withPort, peer.AsSlice(), []byte{proto}, layout.PortBytes(n), a.AsSlice())
 			}
 		}
 	}
@@ -318,7 +302,7 @@ func (p *plan) inbound(d *cordon.Device, target *cordon.Target) {
 
 func (p *plan) strays(d *cordon.Device, proto uint8, rate uint32) {
 	for _, k := range knownBy(d) {
-		p.wantRate(theLayout.strays[k.who], rate, k.key, []byte{proto})
+		p.wantRate(layout.Sets.Strays[k.who], rate, k.key, []byte{proto})
 	}
 }
 
@@ -326,24 +310,24 @@ func (p *plan) strays(d *cordon.Device, proto uint8, rate uint32) {
 // it does not come free by changing its MAC, but for holdFor only. Without a MAC
 // the addresses are all there is.
 func (t *Table) quarantine(p *plan, d *cordon.Device) {
-	l, hold := theLayout, p.until
+	l, hold := layout.Sets, p.until
 	if d.HasMAC {
 		hold = p.now.Add(holdFor)
-		p.want(l.marked, d.MAC[:])
-		for h := range hooks {
-			p.want(l.quarantined[h], d.MAC[:])
+		p.want(l.Marked, d.MAC[:])
+		for h := range layout.Hooks {
+			p.want(l.Quarantined[h], d.MAC[:])
 		}
 	}
 	for _, a := range addrsOf(d) {
 		if t.mayBlock(a) != nil {
 			continue
 		}
-		marked, held, isolated, guarded := l.marked4, l.held4, l.isolated4, l.guarded4
+		marked, held, isolated, guarded := l.Marked4, l.Held4, l.Isolated4, l.Guarded4
 		if a.Is6() {
-			marked, held, isolated, guarded = l.marked6, l.held6, l.isolated6, l.guarded6
+			marked, held, isolated, guarded = l.Marked6, l.Held6, l.Isolated6, l.Guarded6
 		}
 		p.wantUntil(hold, marked, a.AsSlice())
-		for h := range hooks {
+		for h := range layout.Hooks {
 			p.wantUntil(hold, held[h], a.AsSlice())
 		}
 		p.want(isolated, a.AsSlice())

@@ -23,6 +23,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cordon"
+	"cordon/agent/enforce/nft/conntrack"
+	"cordon/agent/enforce/nft/drift"
+	"cordon/agent/enforce/nft/layout"
 	"cordon/internal/nfnetlink"
 )
 
@@ -74,8 +77,8 @@ type Table struct {
 	uncut    []netip.AddrPort        // places whose connections wait to be cut; port 0: any
 	shielded map[netip.AddrPort]bool // port 0: the address itself
 	holes    map[element]time.Time
-	mark     fingerprint // of the tables as they were built
-	cutter   *cutter
+	mark     drift.Fingerprint // of the tables as they were built
+	cutter   *conntrack.Cutter
 }
 
 // oldPrefix is a prefix of the home that went away.
@@ -117,7 +120,7 @@ func (t *Table) Open(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
 			if t.cutter != nil {
-				t.cutter.close()
+				t.cutter.Close()
 				t.cutter = nil
 			}
 			t.close()
@@ -132,7 +135,7 @@ func (t *Table) Open(ctx context.Context) (err error) {
 	if t.conn, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(roomy)); err != nil {
 		return fmt.Errorf("open a socket to nftables: %w", err)
 	}
-	if t.cutter, err = newCutter(t.cfg.Done, t.log); err != nil {
+	if t.cutter, err = conntrack.NewCutter(t.cfg.Done, t.log); err != nil {
 		return err
 	}
 	if err := t.adopt(); err != nil {
@@ -160,7 +163,7 @@ func (t *Table) Close() error {
 	err := t.close()
 	t.mu.Unlock()
 	if c != nil {
-		c.close() // without the lock: it calls Config.Done
+		c.Close() // without the lock: it calls Config.Done
 	}
 	return err
 }
@@ -192,10 +195,10 @@ func (t *Table) Reset(context.Context) error {
 	if t.conn == nil {
 		return errClosed
 	}
-	for h := range hooks {
+	for h := range layout.Hooks {
 		// Adding first makes the deletion of what may be gone already succeed.
-		t.conn.AddTable(h.table())
-		t.conn.DelTable(h.table())
+		t.conn.AddTable(h.Table())
+		t.conn.DelTable(h.Table())
 	}
 	if err := t.flush(); err != nil {
 		return fmt.Errorf("remove the tables: %w", err)
@@ -207,7 +210,7 @@ func (t *Table) Reset(context.Context) error {
 	clear(t.shielded)
 	clear(t.holes)
 	t.armed, t.uncut = false, nil
-	t.mark = fingerprint{}
+	t.mark = drift.Fingerprint{}
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package nft
+package layout
 
 import (
 	"fmt"
@@ -7,17 +7,6 @@ import (
 
 	"github.com/google/nftables"
 )
-
-// chain is a chain with its rules; a base chain has a kind.
-type chain struct {
-	hook     hook
-	name     string
-	kind     nftables.ChainType // empty: not a base chain
-	point    *nftables.ChainHook
-	priority nftables.ChainPriority
-	device   string
-	rules    []part
-}
 
 // atIngress is before everything else that looks at a port's frames: bridge,
 // flowtable (priority 0) and other programs' chains.
@@ -48,40 +37,40 @@ const (
 // ingressChains is the netdev table: what is dropped where it comes in. It is
 // bound to the ports only while something is in force for a device, so that the
 // packets of a home in which all is well do not come here.
-func (t *Table) ingressChains() []chain {
-	l := theLayout
-	cs := []chain{
-		{name: "from_lan", rules: []part{
-			rule(in(l.marked, etherSource), jump("marked")),
-			rule(t.notToRouter(), jump("across")),
-			rule(in(l.marked4, source4), jump("marked4")),
-			rule(in(l.marked6, source6), jump("marked6")),
+func (s *Shape) ingressChains() []Chain {
+	l := Sets
+	cs := []Chain{
+		{Name: "from_lan", rules: []part{
+			rule(in(l.Marked, etherSource), jump("marked")),
+			rule(s.notToRouter(), jump("across")),
+			rule(in(l.Marked4, source4), jump("marked4")),
+			rule(in(l.Marked6, source6), jump("marked6")),
 		}},
-		{name: "across", rules: []part{
-			rule(in(l.quarantined[ingress], etherDest), counted(countQuarantine), drop),
-			rule(in(l.held4[ingress], dest4), counted(countQuarantine), drop),
-			rule(in(l.held6[ingress], dest6), counted(countQuarantine), drop),
+		{Name: "across", rules: []part{
+			rule(in(l.Quarantined[Ingress], etherDest), counted(CountQuarantine), drop),
+			rule(in(l.Held4[Ingress], dest4), counted(CountQuarantine), drop),
+			rule(in(l.Held6[Ingress], dest6), counted(CountQuarantine), drop),
 		}},
-		{name: "marked", rules: []part{
-			rule(in(l.routerMAC, etherSource), counted(countImpostor), drop),
-			rule(in(l.quarantined[ingress], etherSource), goTo("confined")),
+		{Name: "marked", rules: []part{
+			rule(in(l.RouterMAC, etherSource), counted(CountImpostor), drop),
+			rule(in(l.Quarantined[Ingress], etherSource), goTo("confined")),
 			rule(frame4, jump("scoped_mac4")),
 			rule(frame6, jump("scoped_mac6")),
 		}},
-		{name: "marked4", rules: []part{
-			rule(in(l.held4[ingress], source4), goTo("confined")),
+		{Name: "marked4", rules: []part{
+			rule(in(l.Held4[Ingress], source4), goTo("confined")),
 			goTo("scoped_addr4"),
 		}},
-		{name: "marked6", rules: []part{
-			rule(in(l.held6[ingress], source6), goTo("confined")),
+		{Name: "marked6", rules: []part{
+			rule(in(l.Held6[Ingress], source6), goTo("confined")),
 			goTo("scoped_addr6"),
 		}},
 	}
 	cs = append(cs, confined()...)
-	for p := range paths {
-		cs = append(cs, t.scoped(p)...)
+	for p := range Paths {
+		cs = append(cs, s.scoped(p)...)
 	}
-	return append(t.portChains(), cs...)
+	return append(s.portChains(), cs...)
 }
 
 // fewMACs is up to how many MACs of the router are compared one by one, which is
@@ -89,32 +78,32 @@ func (t *Table) ingressChains() []chain {
 const fewMACs = 3
 
 // notToRouter matches frames to anybody but the router.
-func (t *Table) notToRouter() part {
-	if n := len(t.network.MACs); n == 0 || n > fewMACs {
-		return notIn(theLayout.routerMAC, etherDest)
+func (s *Shape) notToRouter() part {
+	if n := len(s.Network.MACs); n == 0 || n > fewMACs {
+		return notIn(Sets.RouterMAC, etherDest)
 	}
 	var p part
-	for _, m := range t.network.MACs {
+	for _, m := range s.Network.MACs {
 		p = append(p, isNot(etherDest, m[:]...)...)
 	}
 	return p
 }
 
 // portChains ties the chains to the home's ports.
-func (t *Table) portChains() []chain {
-	if !t.armed {
+func (s *Shape) portChains() []Chain {
+	if !s.Armed {
 		return nil
 	}
-	var cs []chain
+	var cs []Chain
 	names := map[string]bool{}
-	for _, p := range t.network.LAN {
+	for _, p := range s.Network.LAN {
 		name := chainName(p.Name)
 		for i := 2; names[name]; i++ {
 			name = fmt.Sprintf("%s_%d", chainName(p.Name), i)
 		}
 		names[name] = true
-		cs = append(cs, chain{name: name, kind: nftables.ChainTypeFilter, point: nftables.ChainHookIngress,
-			priority: atIngress, device: p.Name, rules: []part{jump("from_lan")}})
+		cs = append(cs, Chain{Name: name, kind: nftables.ChainTypeFilter, point: nftables.ChainHookIngress,
+			priority: atIngress, Device: p.Name, rules: []part{jump("from_lan")}})
 	}
 	return cs
 }
@@ -148,40 +137,40 @@ func linkLocal(six bool) netip.Prefix {
 // questions to the router's own resolver and clock, connections to the page, and
 // what the resolver's answers have opened. Everything else ends here, to
 // neighbours as to the internet.
-func confined() []chain {
-	l := theLayout
+func confined() []Chain {
+	l := Sets
 	rules := []part{
 		rule(frameARP, goTo("confined_arp")),
 		rule(frame4, udp, port(sourcePort, portDHCPClient), port(destPort, portDHCPServer), accept),
 		rule(frame6, udp, port(sourcePort, portDHCP6Client), port(destPort, portDHCP6Server), accept),
 		rule(icmp6, jump("confined_nd")),
-		rule(notIn(l.routerMAC, etherDest), counted(countQuarantine), drop),
-		rule(in(l.router4, dest4), jump("confined_router")),
-		rule(in(l.router6, dest6), jump("confined_router")),
+		rule(notIn(l.RouterMAC, etherDest), counted(CountQuarantine), drop),
+		rule(in(l.Router4, dest4), jump("confined_router")),
+		rule(in(l.Router6, dest6), jump("confined_router")),
 		rule(tcp, port(destPort, portHTTP), accept),
 		rule(opening, port(destPort, portHTTPS), accept),
 	}
-	for p := range paths {
-		rules = append(rules, rule(in(l.hole[ingress][p], p.who().field(), p.dest()), accept))
+	for p := range Paths {
+		rules = append(rules, rule(in(l.Hole[Ingress][p], p.who().field(), p.dest()), accept))
 	}
-	return []chain{
-		{name: "confined", rules: append(rules, rule(counted(countQuarantine), drop))},
-		{name: "confined_arp", rules: []part{
-			rule(in(l.router4, arpSource), counted(countQuarantine), drop), // it is not the router
-			rule(in(l.router4, arpDest), accept),
-			rule(in(l.routerMAC, etherDest), accept),
-			rule(counted(countQuarantine), drop),
+	return []Chain{
+		{Name: "confined", rules: append(rules, rule(counted(CountQuarantine), drop))},
+		{Name: "confined_arp", rules: []part{
+			rule(in(l.Router4, arpSource), counted(CountQuarantine), drop), // it is not the router
+			rule(in(l.Router4, arpDest), accept),
+			rule(in(l.RouterMAC, etherDest), accept),
+			rule(counted(CountQuarantine), drop),
 		}},
-		{name: "confined_nd", rules: []part{
+		{Name: "confined_nd", rules: []part{
 			rule(icmp6, is(icmpType, icmpRouterSolicitation), accept),
-			rule(icmp6, is(icmpType, icmpNeighbourSought), in(l.router6, ndTarget), accept),
-			rule(icmp6, is(icmpType, icmpNeighbourSought), in(l.routerMAC, etherDest), accept),
-			rule(icmp6, is(icmpType, icmpNeighbourFound), in(l.routerMAC, etherDest), accept),
+			rule(icmp6, is(icmpType, icmpNeighbourSought), in(l.Router6, ndTarget), accept),
+			rule(icmp6, is(icmpType, icmpNeighbourSought), in(l.RouterMAC, etherDest), accept),
+			rule(icmp6, is(icmpType, icmpNeighbourFound), in(l.RouterMAC, etherDest), accept),
 			rule(icmp6, is(icmpType, icmpListenerReport), accept),
 			rule(icmp6, is(icmpType, icmpListenerDone), accept),
 			rule(icmp6, is(icmpType, icmpListenerReport2), accept),
 		}},
-		{name: "confined_router", rules: []part{
+		{Name: "confined_router", rules: []part{
 			rule(udp, port(destPort, portDNS), accept),
 			rule(tcp, port(destPort, portDNS), accept),
 			rule(udp, port(destPort, portNTP), accept),
@@ -193,33 +182,33 @@ func confined() []chain {
 // scoped is what is in force for parts of a device's traffic: first the limits,
 // which hold for every destination, then the blocks, which none of the spared
 // can be named by.
-func (t *Table) scoped(p path) []chain {
-	l := theLayout
+func (s *Shape) scoped(p Path) []Chain {
+	l := Sets
 	name := "scoped_" + p.String()
 	outside := name + "_outside"
-	spared := l.spared4
+	spared := l.Spared4
 	if p.six() {
-		spared = l.spared6
+		spared = l.Spared6
 	}
-	rules := matches(&l.scopes[limit], p, rule(counted(countLimited), drop))
+	rules := matches(&l.Scopes[Limit], p, rule(counted(CountLimited), drop))
 	rules = append(rules, rule(in(spared, p.dest()), back))
-	rules = append(rules, matches(&l.scopes[block], p, rule(counted(countBlocked), drop))...)
+	rules = append(rules, matches(&l.Scopes[Block], p, rule(counted(CountBlocked), drop))...)
 	rules = append(rules, goTo(outside))
 	w := p.who()
-	inHome := t.insideHome(p.dest(), p.six())
-	return []chain{
-		{name: name, rules: rules},
-		{name: outside, rules: append(inHome,
-			rule(in(l.scopes[limit].proto[w], w.field(), protocol), counted(countLimited), drop),
-			rule(in(l.scopes[limit].proto[w], w.field(), anyProtocol), counted(countLimited), drop),
-			rule(in(l.scopes[block].proto[w], w.field(), protocol), counted(countBlocked), drop),
-			rule(in(l.scopes[block].proto[w], w.field(), anyProtocol), counted(countBlocked), drop),
+	inHome := s.insideHome(p.dest(), p.six())
+	return []Chain{
+		{Name: name, rules: rules},
+		{Name: outside, rules: append(inHome,
+			rule(in(l.Scopes[Limit].Proto[w], w.field(), protocol), counted(CountLimited), drop),
+			rule(in(l.Scopes[Limit].Proto[w], w.field(), anyProtocol), counted(CountLimited), drop),
+			rule(in(l.Scopes[Block].Proto[w], w.field(), protocol), counted(CountBlocked), drop),
+			rule(in(l.Scopes[Block].Proto[w], w.field(), anyProtocol), counted(CountBlocked), drop),
 		)},
 	}
 }
 
 // insideHome leaves the chain with packets to the home's own side.
-func (t *Table) insideHome(dest field, six bool) []part {
+func (s *Shape) insideHome(dest field, six bool) []part {
 	groups := netip.MustParsePrefix("224.0.0.0/4")
 	if six {
 		groups = netip.MustParsePrefix("ff00::/8")
@@ -228,7 +217,7 @@ func (t *Table) insideHome(dest field, six bool) []part {
 	if !six {
 		rules = append(rules, rule(is(dest, 255, 255, 255, 255), back))
 	}
-	for _, p := range t.homePrefixes() {
+	for _, p := range s.Home {
 		if p.Addr().Is6() == six {
 			rules = append(rules, rule(within(dest, p), back))
 		}
@@ -238,19 +227,19 @@ func (t *Table) insideHome(dest field, six bool) []part {
 
 // matches returns the rules that look a packet up in a measure's sets, all but
 // the one by protocol alone.
-func matches(sc *scope, p path, then part) []part {
+func matches(sc *Scope, p Path, then part) []part {
 	w := p.who()
 	rules := []part{
-		rule(in(sc.dest[p], w.field(), p.dest(), protocol), then),
-		rule(in(sc.dest[p], w.field(), p.dest(), anyProtocol), then),
-		rule(in(sc.destPort[p], w.field(), p.dest(), protocol, destPort), then),
-		rule(in(sc.net[p], w.field(), p.net(), protocol), then),
-		rule(in(sc.net[p], w.field(), p.net(), anyProtocol), then),
-		rule(in(sc.netPort[p], w.field(), p.net(), protocol, destPort), then),
-		rule(in(sc.port[w], w.field(), protocol, destPort), then),
+		rule(in(sc.Dest[p], w.field(), p.dest(), protocol), then),
+		rule(in(sc.Dest[p], w.field(), p.dest(), anyProtocol), then),
+		rule(in(sc.DestPort[p], w.field(), p.dest(), protocol, destPort), then),
+		rule(in(sc.Net[p], w.field(), p.net(), protocol), then),
+		rule(in(sc.Net[p], w.field(), p.net(), anyProtocol), then),
+		rule(in(sc.NetPort[p], w.field(), p.net(), protocol, destPort), then),
+		rule(in(sc.Port[w], w.field(), protocol, destPort), then),
 	}
-	if sc.local[w] != nil {
-		rules = append(rules, rule(in(sc.local[w], w.field(), protocol, sourcePort), then))
+	if sc.Local[w] != nil {
+		rules = append(rules, rule(in(sc.Local[w], w.field(), protocol, sourcePort), then))
 	}
 	return rules
 }

@@ -1,4 +1,4 @@
-package nft
+package layout
 
 import (
 	"net/netip"
@@ -96,17 +96,17 @@ func (f field) at(register uint32) part {
 func registers(n uint32) uint32 { return (n + 3) / 4 }
 
 // in matches packets whose fields, together, are an element of the set.
-func in(s *set, fields ...field) part {
+func in(s *Set, fields ...field) part {
 	p, r := part{}, uint32(firstRegister)
 	for _, f := range fields {
 		p = append(p, f.at(r)...)
 		r += registers(f.size)
 	}
-	return append(p, &expr.Lookup{SourceRegister: firstRegister, SetName: s.name})
+	return append(p, &expr.Lookup{SourceRegister: firstRegister, SetName: s.Name})
 }
 
 // notIn is the opposite of in.
-func notIn(s *set, fields ...field) part {
+func notIn(s *Set, fields ...field) part {
 	p := in(s, fields...)
 	p[len(p)-1].(*expr.Lookup).Invert = true
 	return p
@@ -202,7 +202,7 @@ func counted(name string) part {
 // complete puts before a rule what its fields depend on, as nft does: an
 // Ethernet header, IPv4, IPv6 or ARP. Without it a rule would read the bytes of
 // another protocol's header, and nft could not print the fields' names.
-func complete(h hook, r part) part {
+func complete(h Hook, r part) part {
 	var needs []part
 	add := func(p part) {
 		for _, n := range append(needs, pairs(r)...) {
@@ -219,13 +219,13 @@ func complete(h hook, r part) part {
 		case load.Base == expr.PayloadBaseLLHeader:
 			add(ethernet)
 		case load.Base != expr.PayloadBaseNetworkHeader:
-		case load.Len == 16 && h == ingress:
+		case load.Len == 16 && h == Ingress:
 			add(frame6)
 		case load.Len == 16:
 			add(packet6)
 		case load.Offset == 14 || load.Offset == 24:
 			add(frameARP)
-		case h == ingress:
+		case h == Ingress:
 			add(frame4)
 		default:
 			add(packet4)
