@@ -8,7 +8,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -38,10 +40,12 @@ const (
 	caLife     = 30 * 365 * 24 * time.Hour
 	serverLife = 90 * 24 * time.Hour
 	renewAt    = serverLife / 3 // of what is left
-	// before is how far back a certificate begins: clocks differ. A router whose clock
-	// stands in 1970 helps itself (agent/uplink).
-	before = 24 * time.Hour
 )
+
+// begin is when every certificate begins to hold. A router that boots in 1970 compares
+// it with the latest moment that it knows to be over, such as when its agent was built
+// (agent/uplink); a certificate may well have been made after that.
+var begin = time.Unix(0, 0)
 
 // Keys is the identity. Its methods are safe for concurrent use.
 type Keys struct {
@@ -98,7 +102,7 @@ func (k *Keys) openCA(path string) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		now := k.now()
-		der, err := k.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "Cordon routers"}, NotBefore: now.Add(-before),
+		der, err := k.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "Cordon routers"}, NotBefore: begin,
 			NotAfter: now.Add(caLife), IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 			KeyUsage: x509.KeyUsageCertSign}, nil, k.signer.Public())
 		if err != nil {
@@ -153,16 +157,26 @@ func (k *Keys) certificate() (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
-	if k.server != nil && k.server.Leaf.NotAfter.Sub(now) > renewAt && now.After(k.server.Leaf.NotBefore) {
+	if k.server != nil && k.server.Leaf.NotAfter.Sub(now) > renewAt {
 		return k.server, nil
 	}
+	c, err := k.issue(k.hosts, now.Add(serverLife))
+	if err != nil {
+		return nil, err
+	}
+	k.server = c
+	return c, nil
+}
+
+// issue makes a certificate of a server that is reached under hosts.
+func (k *Keys) issue(hosts []string, until time.Time) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	c := &x509.Certificate{Subject: pkix.Name{CommonName: "Cordon core"}, NotBefore: now.Add(-before), NotAfter: now.Add(serverLife),
+	c := &x509.Certificate{Subject: pkix.Name{CommonName: "Cordon core"}, NotBefore: begin, NotAfter: until,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	for _, h := range k.hosts {
+	for _, h := range hosts {
 		if ip := net.ParseIP(h); ip != nil {
 			c.IPAddresses = append(c.IPAddresses, ip)
 		} else {
@@ -177,8 +191,39 @@ func (k *Keys) certificate() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	k.server = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-	return k.server, nil
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// Issue makes the certificate of a server that core does not run itself, such as one of
+// an external bus, and its private key, both as PEM. Nobody keeps either, and nobody
+// renews them.
+func (k *Keys) Issue(hosts []string, life time.Duration) (certificate, key []byte, err error) {
+	if len(hosts) == 0 || life <= 0 {
+		return nil, nil, errors.New("keys: a certificate needs hosts and a life")
+	}
+	c, err := k.issue(hosts, k.now().Add(life))
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("keys: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// Secret returns a secret that all instances of core with this identity have, another
+// for each purpose.
+func (k *Keys) Secret(purpose string) (secret [32]byte, err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(k.signer)
+	if err != nil {
+		return secret, fmt.Errorf("keys: %w", err)
+	}
+	b, err := hkdf.Key(sha256.New, der, nil, "cordon "+purpose, len(secret))
+	if err != nil {
+		return secret, fmt.Errorf("keys: %w", err)
+	}
+	return [32]byte(b), nil
 }
 
 // private reads a private key from a file, or makes it there.

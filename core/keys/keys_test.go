@@ -98,3 +98,61 @@ func TestDamaged(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestOldClock holds for a router that believes to be in 1970, or in the year in which its
+// agent was built, and for one that is a year ahead it does not.
+func TestOldClock(t *testing.T) {
+	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	k := open(t, t.TempDir(), func() time.Time { return now })
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(k.CA)
+	c, err := k.TLS().GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[time.Time]bool{time.Unix(30, 0): true, now.AddDate(-2, 0, 0): true, now: true, now.AddDate(1, 0, 0): false} {
+		if _, err := c.Leaf.Verify(x509.VerifyOptions{DNSName: "localhost", Roots: roots, CurrentTime: at}); (err == nil) != want {
+			t.Errorf("at %s: %v", at, err)
+		}
+	}
+}
+
+// TestIssue makes what a server needs that core does not run.
+func TestIssue(t *testing.T) {
+	k := open(t, t.TempDir(), nil)
+	cert, key, err := k.Issue([]string{"bus.provider.example"}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(k.CA)
+	if _, err := pair.Leaf.Verify(x509.VerifyOptions{DNSName: "bus.provider.example", Roots: roots}); err != nil {
+		t.Error(err)
+	}
+	if _, err := pair.Leaf.Verify(x509.VerifyOptions{DNSName: "localhost", Roots: roots}); err == nil {
+		t.Error("holds for a host that nobody named")
+	}
+	if _, _, err := k.Issue(nil, time.Hour); err == nil {
+		t.Error("a certificate for nobody was made")
+	}
+}
+
+// TestSecret is the same for all instances, and another for each purpose and identity.
+func TestSecret(t *testing.T) {
+	dir := t.TempDir()
+	of := func(k *Keys, purpose string) [32]byte {
+		s, err := k.Secret(purpose)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	a, same, other := open(t, dir, nil), open(t, dir, nil), open(t, t.TempDir(), nil)
+	if of(a, "door") != of(same, "door") || of(a, "door") == of(a, "windows") || of(a, "door") == of(other, "door") {
+		t.Error("secrets are alike that should not be, or are not")
+	}
+}
