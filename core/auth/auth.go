@@ -48,14 +48,17 @@ type People interface {
 	DeleteUser(ctx context.Context, id string) error // with keys and sessions
 }
 
-// Keys keeps passkeys and tokens.
+// Keys keeps passkeys and tokens. To touch one changes what is there, and never brings one
+// back that was removed meanwhile.
 type Keys interface {
 	Passkeys(ctx context.Context, user string) ([]cordon.Passkey, error)
 	PutPasskey(ctx context.Context, p *cordon.Passkey) error
+	TouchPasskey(ctx context.Context, id, data []byte, used cordon.Time) error
 	DeletePasskey(ctx context.Context, id []byte) error
 	Tokens(ctx context.Context, user string) ([]cordon.Token, error)
 	TokenByHash(ctx context.Context, hash [32]byte) (cordon.Token, error)
 	PutToken(ctx context.Context, t *cordon.Token) error
+	TouchToken(ctx context.Context, id string, used cordon.Time) error
 	// DeleteToken returns an error that wraps cordon.ErrNotFound to all but one of
 	// those who delete the same token: what is good for once, is.
 	DeleteToken(ctx context.Context, id string) error

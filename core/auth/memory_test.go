@@ -20,9 +20,10 @@ type memory struct {
 	sites    map[string]cordon.Site
 	failures map[string][]cordon.Time
 	audits   []cordon.Audit
-	down     error // what every call returns, if set
-	noAudit  error // what Audit returns, if set
-	written  int   // sessions and tokens written
+	down     error  // what every call returns, if set
+	noAudit  error  // what Audit returns, if set
+	written  int    // sessions and tokens written
+	onTouch  func() // what happens just before something is touched
 }
 
 func newMemory() *memory {
@@ -163,6 +164,36 @@ func (m *memory) PutSite(_ context.Context, s *cordon.Site) error {
 	s.Version++
 	m.sites[s.ID] = *s
 	return m.down
+}
+
+func (m *memory) TouchSession(_ context.Context, hash [32]byte, expires cordon.Time) error {
+	return touch(m, m.sessions, hash, func(s *cordon.Session) { s.Expires = expires })
+}
+
+func (m *memory) TouchToken(_ context.Context, id string, used cordon.Time) error {
+	return touch(m, m.tokens, id, func(t *cordon.Token) { t.Used = used })
+}
+
+func (m *memory) TouchPasskey(_ context.Context, id, data []byte, used cordon.Time) error {
+	return touch(m, m.passkeys, string(id), func(k *cordon.Passkey) { k.Data, k.Used = data, used })
+}
+
+func touch[K comparable, T any](m *memory, table map[K]T, key K, change func(*T)) error {
+	v, err := get(m, table, key)
+	if err != nil {
+		return err
+	}
+	if m.onTouch != nil {
+		m.onTouch()
+		if v, err = get(m, table, key); err != nil {
+			return err
+		}
+	}
+	defer m.lock()()
+	change(&v)
+	table[key] = v
+	m.written++
+	return nil
 }
 
 func (m *memory) CountFailure(_ context.Context, key string, at cordon.Time, window time.Duration) (n int, err error) {

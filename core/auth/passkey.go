@@ -105,9 +105,9 @@ func (a *Auth) FinishLogIn(ctx context.Context, id string, response []byte) (Ent
 		return p, err
 	})
 	if err == nil {
-		err = a.cfg.Store.PutPasskey(ctx, &k)
+		err = a.cfg.Store.TouchPasskey(ctx, k.ID, k.Data, k.Used)
 	}
-	if errors.Is(err, passkey.ErrRefused) {
+	if errors.Is(err, passkey.ErrRefused) || errors.Is(err, cordon.ErrNotFound) { // removed just now
 		err = ErrCredentials
 	}
 	if err != nil {

@@ -117,6 +117,27 @@ func TestTokenBounds(t *testing.T) {
 	}
 }
 
+// TestRevokedInUse brings nothing back that is removed while it is being used.
+func TestRevokedInUse(t *testing.T) {
+	b := newBed(t)
+	b.person(email, owner)
+	c := b.logged(email)
+	_, text, err := c.token(nil, 24*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.now = b.now.Add(time.Hour)
+	b.store.onTouch = func() { clear(b.store.tokens); clear(b.store.sessions) }
+	if code := b.bearer(text).do(func(context.Context) {}); code != http.StatusUnauthorized || len(b.store.tokens) != 0 {
+		t.Errorf("a token that ends now: %d, %d tokens", code, len(b.store.tokens))
+	}
+	c = b.logged(email)
+	b.now = b.now.Add(time.Hour)
+	if s := c.as(); s.User != "" || len(b.store.sessions) != 0 {
+		t.Errorf("a session that ends now: %+v, %d sessions", s, len(b.store.sessions))
+	}
+}
+
 // TestInvite lets somebody in once, and gives nobody the way into another's account.
 func TestInvite(t *testing.T) {
 	b := newBed(t)

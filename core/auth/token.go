@@ -48,8 +48,10 @@ func (a *Auth) byToken(ctx context.Context, from Subject, token string) (Subject
 		return Subject{}, ErrCredentials
 	}
 	if a.now().Sub(t.Used) >= usedEvery {
-		t.Used = a.now()
-		if err := a.cfg.Store.PutToken(ctx, &t); err != nil && !errors.Is(err, cordon.ErrConflict) && !errors.Is(err, cordon.ErrNotFound) {
+		switch err := a.cfg.Store.TouchToken(ctx, t.ID, a.now()); {
+		case errors.Is(err, cordon.ErrNotFound): // ended just now
+			return Subject{}, ErrCredentials
+		case err != nil:
 			return Subject{}, fmt.Errorf("token %s: %w", t.ID, err)
 		}
 	}

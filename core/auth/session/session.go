@@ -23,6 +23,8 @@ import (
 type Store interface {
 	SessionByHash(ctx context.Context, hash [32]byte) (cordon.Session, error)
 	PutSession(ctx context.Context, s *cordon.Session) error
+	// TouchSession changes when a session ends, and never brings one back that has ended.
+	TouchSession(ctx context.Context, hash [32]byte, expires cordon.Time) error
 	DeleteSession(ctx context.Context, hash [32]byte) error
 	Sessions(ctx context.Context, user string) ([]cordon.Session, error)
 }
@@ -100,7 +102,7 @@ func (s *Sessions) Find(ctx context.Context, token string) (cordon.Session, erro
 	}
 	if expires := s.expiry(found.Created); expires.Sub(found.Expires) >= touchEvery {
 		found.Expires = expires
-		if err := s.cfg.Store.PutSession(ctx, &found); err != nil {
+		if err := s.cfg.Store.TouchSession(ctx, found.Hash, expires); err != nil {
 			return found, fmt.Errorf("prolong session: %w", err)
 		}
 	}
