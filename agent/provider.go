@@ -17,11 +17,6 @@ import (
 // could not be done is tried again, what was ended elsewhere is noticed.
 const planEvery = 30 * time.Second
 
-// maxOrdered is how many devices core may cut off in an hour; the kernel's tables
-// have a guard of their own besides (agent/enforce/nft). Whatever asks for more is
-// more likely wrong than right.
-const maxOrdered = 10
-
 // doubtUnset is how far the times of a report may be off that was made before the
 // clock was set: nobody knows how long the router was without power.
 const doubtUnset = 365 * 24 * time.Hour
@@ -292,7 +287,7 @@ func (v *provider) guard(b *desired.Begin) string {
 		return ""
 	}
 	v.quarantined = slices.DeleteFunc(v.quarantined, func(at cordon.Time) bool { return v.p.now.Sub(at) >= time.Hour })
-	if len(v.quarantined) >= maxOrdered {
+	if len(v.quarantined) >= desired.QuarantinesAnHour {
 		return fmt.Sprintf("%d devices were cut off by order within the last hour already", len(v.quarantined))
 	}
 	return ""

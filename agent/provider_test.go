@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"cordon"
 	"cordon/agent/capture/file"
 	"cordon/agent/control"
+	"cordon/agent/desired"
 	"cordon/agent/packet"
 	"cordon/lab/synth"
 )
@@ -217,6 +219,33 @@ func TestDesired(t *testing.T) {
 	}
 	if o.policyOf(lamp) != cordon.PolicyObserve || lamp.Class == cordon.LifeLine {
 		t.Error("what is not desired any more still counts")
+	}
+}
+
+// TestTooManyOrders: core cuts off no more devices in an hour than the guard allows, also
+// when it takes the orders back in between; an hour later it may again.
+func TestTooManyOrders(t *testing.T) {
+	o := newOffice(t, "mirai", cordon.PolicyObserve)
+	o.play(t, func() bool { return len(o.p.devices.All()) > 3 })
+	wall, _ := o.clock()
+	desire := func(version uint64, from, to int) {
+		d := &cordon.Desired{Version: version}
+		for i := from; i < to; i++ {
+			d.Orders = append(d.Orders, cordon.Order{ID: fmt.Sprint("order-", i), Verb: cordon.VerbQuarantine, By: "Ada",
+				Entity: cordon.Entity{Device: fmt.Sprintf("02:00:00:00:01:%02x", i)}, Expires: wall.Add(3 * time.Hour)})
+		}
+		if err := o.core.Desired(context.Background(), d, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	desire(1, 0, desired.QuarantinesAnHour-1)
+	desire(2, desired.QuarantinesAnHour-1, desired.QuarantinesAnHour+1)
+	if got, e := o.inForce(), o.core.Enforced(); len(got) != 1 || len(e.Refused) != 1 || e.Refused[0].What != "order-5" {
+		t.Errorf("in force %v, refused %+v", got, e.Refused)
+	}
+	o.idle(time.Hour + time.Minute)
+	if got, e := o.inForce(), o.core.Enforced(); len(got) != 2 || len(e.Refused) != 0 {
+		t.Errorf("an hour later: in force %v, refused %+v", got, e.Refused)
 	}
 }
 

@@ -327,7 +327,7 @@ func TestBounds(t *testing.T) {
 		"empty elements":    incident(empty),
 	} {
 		t.Run(name, func(t *testing.T) {
-			data, err := proto.Marshal(&pb.Batch{Reports: []*pb.Report{r}})
+			data, err := proto.Marshal(&pb.Batch{Reports: []*pb.Report{r, r, r, r}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,6 +28,13 @@ const (
 	MaxShadows  = 256
 	MaxHeld     = 256
 
+	// QuarantinesAnHour and MaxQuarantines are how many devices core may cut off in an
+	// hour, and at a time: whatever asks for more is more likely wrong than right. They
+	// are half of what the hands allow in an hour (agent/enforce/nft), so that the agent
+	// keeps the other half for what it finds itself, and more than a home has at once.
+	QuarantinesAnHour = 5
+	MaxQuarantines    = 20
+
 	// MaxLife is the longest that an order lasts (agent/control).
 	MaxLife = 90 * 24 * time.Hour
 	// minPrefix4 and minPrefix6 are the widest prefixes that may be blocked (design.md,
@@ -294,9 +301,10 @@ func (p *Plan) orders(d *cordon.Desired, w *World) {
 		current[w.InForce[i].ID] = &w.InForce[i]
 	}
 	ordered := make(map[string]bool)
+	standing := quarantines(d, current)
 	for i := range d.Orders {
 		o := &d.Orders[i]
-		if o.Expires <= w.Now && w.Trusted {
+		if o.Expires <= w.Now && w.Trusted && o.Expires != 0 {
 			continue // its action ends by itself
 		}
 		if i >= MaxOrders {
@@ -313,8 +321,14 @@ func (p *Plan) orders(d *cordon.Desired, w *World) {
 			p.refuse(o.ID, why)
 			continue
 		}
-		ordered[o.ID] = true
 		in := current[o.ID]
+		if o.Verb == cordon.VerbQuarantine && in == nil {
+			if standing++; standing > MaxQuarantines {
+				p.refuse(o.ID, fmt.Sprintf("%d devices are cut off by order already", MaxQuarantines))
+				continue
+			}
+		}
+		ordered[o.ID] = true
 		if in != nil {
 			same := in.Verb == a.Verb && in.Rate == a.Rate && sameEntity(&in.Entity, &a.Entity)
 			if diff := in.Expires.Sub(a.Expires); same && (!w.Trusted || diff < sameEnd && diff > -sameEnd) {
@@ -340,6 +354,16 @@ func (p *Plan) orders(d *cordon.Desired, w *World) {
 	}
 }
 
+// quarantines returns how many devices are cut off by orders that still stand.
+func quarantines(d *cordon.Desired, current map[string]*InForce) (n int) {
+	for i := range d.Orders {
+		if in := current[d.Orders[i].ID]; in != nil && in.Order && in.Verb == cordon.VerbQuarantine {
+			n++
+		}
+	}
+	return n
+}
+
 func nobody(by string) string {
 	if by == "" {
 		return "somebody at the router"
@@ -353,6 +377,8 @@ func Guard(o *cordon.Order, w *World) string {
 	switch {
 	case o.ID == "" || len(o.ID) > 64 || o.Entity.Device == "" || len(o.Entity.Device) > 64:
 		return "it names no device, or itself wrongly"
+	case o.Expires <= 0:
+		return "it has no end"
 	case o.Expires > w.Now.Add(MaxLife) && w.Trusted:
 		return "it would last longer than 90 days"
 	case t.Net.IsValid() && (t.Net.Addr().Unmap().Is4() && t.Net.Bits() < minPrefix4 || t.Net.Bits() < minPrefix6 && t.Net.Addr().Is6()):

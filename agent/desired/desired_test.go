@@ -1,7 +1,9 @@
 package desired
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +129,7 @@ func TestGuard(t *testing.T) {
 		"does not know what":  order("10", "explode", cordon.Target{}),
 		"the router itself":   {ID: "11", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "router"}, Expires: now.Add(1)},
 		"longer than 90 days": {ID: "12", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: cam}, Expires: now.Add(MaxLife + time.Hour)},
+		"it has no end":       {ID: "14", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: cam}},
 		"it names no device":  {ID: "13", Verb: cordon.VerbQuarantine, Expires: now.Add(1)},
 	} {
 		p := h.make(t, &cordon.Desired{Orders: []cordon.Order{o}})
@@ -137,6 +140,29 @@ func TestGuard(t *testing.T) {
 	p := Make(&cordon.Desired{}, []string{"weather"}, h.World)
 	if len(p.Refused) != 1 || p.Refused[0].What != "weather" {
 		t.Errorf("unknown part: %+v", p.Refused)
+	}
+}
+
+// TestTooMany: core cuts off no more devices than a home has, whoever wrote the orders;
+// what it cut off before stays so.
+func TestTooMany(t *testing.T) {
+	h := newHome()
+	d := &cordon.Desired{}
+	for i := range MaxQuarantines + 3 {
+		o := order(fmt.Sprint("q", i), cordon.VerbQuarantine, cordon.Target{})
+		o.Entity.Device = fmt.Sprint("device", i)
+		d.Orders = append(d.Orders, o)
+	}
+	if p := h.make(t, d); len(p.Begin) != MaxQuarantines || len(p.Refused) != 3 || p.Refused[0].What != "q20" {
+		t.Errorf("%d begun, refused %+v", len(p.Begin), p.Refused)
+	}
+	slices.Reverse(d.Orders)
+	if p := h.make(t, d); len(p.Begin)+len(p.End) != 0 || len(p.Refused) != 3 {
+		t.Errorf("in another order: %+v", p)
+	}
+	d.Orders = d.Orders[:MaxQuarantines] // the last three are released
+	if p := h.make(t, d); len(p.End) != 3 || len(p.Refused) != 0 {
+		t.Errorf("after a release: %+v", p)
 	}
 }
 
