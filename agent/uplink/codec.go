@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,15 +12,11 @@ import (
 	"cordon/wire"
 )
 
-// pack writes a report as it is kept. Devices call themselves what they like; what is
-// no text is made one, and a story that is too long is cut.
+// pack writes a report as it is kept. A story that is too long is cut.
 func pack(r *cordon.Report) ([]byte, error) {
 	b, err := wire.EncodeReport(r)
 	if err != nil {
-		clean(r)
-		if b, err = wire.EncodeReport(r); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	for most := 16; len(b) > spool.MaxItem && r.Incident != nil && most > 0; most /= 2 {
 		i := *r.Incident
@@ -44,74 +39,6 @@ func encode(number uint64, reports []cordon.Report) ([]byte, error) {
 }
 
 func decodeAck(b []byte) (uint64, error) { return wire.DecodeAck(b) }
-
-// clean makes text of what came from packets and is none. What r points to belongs to
-// others, so it is copied.
-func clean(r *cordon.Report) {
-	text := func(all ...*string) {
-		for _, s := range all {
-			*s = strings.ToValidUTF8(*s, "\uFFFD")
-		}
-	}
-	list := func(all *[]string) {
-		*all = slices.Clone(*all)
-		for i := range *all {
-			text(&(*all)[i])
-		}
-	}
-	device := func(d **cordon.Device) {
-		if *d == nil {
-			return
-		}
-		c := **d
-		text(&c.ID, &c.Name, &c.Maker, &c.Model)
-		list(&c.Reasons)
-		*d = &c
-	}
-	device(&r.Device)
-	if r.Detection != nil {
-		c := *r.Detection
-		device(&c.Device)
-		text(&c.Sentence, &c.Subject, &c.PeerName, &c.Target.Name)
-		list(&c.Samples)
-		r.Detection = &c
-	}
-	if r.Incident != nil {
-		c := *r.Incident
-		device(&c.Device)
-		text(&c.Story, &c.Told)
-		c.Timeline = slices.Clone(c.Timeline)
-		for i := range c.Timeline {
-			text(&c.Timeline[i].Subject, &c.Timeline[i].Text)
-		}
-		r.Incident = &c
-	}
-	if r.Action != nil {
-		c := *r.Action
-		text(&c.Action.Entity.Device, &c.Action.Entity.Target.Name, &c.Action.Reason, &c.By, &c.Error)
-		r.Action = &c
-	}
-	if r.Enforced != nil {
-		c := *r.Enforced
-		c.InForce, c.Refused = slices.Clone(c.InForce), slices.Clone(c.Refused)
-		for i := range c.InForce {
-			text(&c.InForce[i].Entity.Device, &c.InForce[i].Entity.Target.Name, &c.InForce[i].Reason)
-		}
-		for i := range c.Refused {
-			text(&c.Refused[i].What, &c.Refused[i].Why)
-		}
-		r.Enforced = &c
-	}
-	if r.Summary != nil {
-		c := *r.Summary
-		text(&c.Device, &c.Maker, &c.Model)
-		c.Domains = slices.Clone(c.Domains)
-		for i := range c.Domains {
-			text(&c.Domains[i].Domain)
-		}
-		r.Summary = &c
-	}
-}
 
 // open reads a directive that core signed for this router.
 func (l *Uplink) open(data []byte, at cordon.Time) (*opened, error) {
