@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -124,6 +125,23 @@ func TestMended(t *testing.T) {
 	if _, err := Sign(Directive{Receiver: "r", Expires: 1, Desired: &cordon.Desired{Site: "\xff"}}, key("core")); err == nil {
 		t.Error("a directive was changed and signed")
 	}
+}
+
+// TestEncodeReads: encoding only looks at what others look at, too (go test -race).
+func TestEncodeReads(t *testing.T) {
+	list, d := reports(), directive()
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			if _, err := EncodeReports(1, list); err != nil {
+				t.Error(err)
+			}
+			if _, err := Sign(d, key("core")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
 }
 
 // TestDirective opens what was signed, and nothing else.

@@ -18,7 +18,6 @@ var now = cordon.TimeOf(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC))
 // home is a router on which plans are carried out.
 type home struct {
 	World
-	policies map[string]cordon.Policy
 }
 
 func newHome() *home {
