@@ -10,8 +10,11 @@ package veil
 import (
 	"encoding/base32"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"cordon"
 )
@@ -56,49 +59,38 @@ func (v Veil) Device(d *cordon.DeviceRecord) {
 
 // Incident veils an incident.
 func (v Veil) Incident(i *cordon.IncidentRecord) {
-	said := v.words(i.Site, i.Incident.Device)
-	if i.Incident.Device != nil {
-		device := *i.Incident.Device
-		v.device(i.Site, &device)
-		i.Incident.Device = &device
-	}
-	i.Incident.Story, i.Incident.Told = said.Replace(i.Incident.Story), said.Replace(i.Incident.Told)
+	h := v.home(i.Site, i.Incident.Device)
+	i.Incident.Device = h.device
+	i.Incident.Story, i.Incident.Told = h.text(i.Incident.Story), h.text(i.Incident.Told)
 	i.Incident.Timeline = slices.Clone(i.Incident.Timeline)
 	for n := range i.Incident.Timeline {
 		m := &i.Incident.Timeline[n]
-		m.Text, m.Subject = said.Replace(m.Text), said.Replace(m.Subject)
+		m.Text, m.Subject = h.text(m.Text), h.text(m.Subject)
 	}
 	i.By, i.Note = "", ""
 }
 
 // Detection veils a detection.
-func (v Veil) Detection(d *cordon.DetectionRecord) {
-	said := v.words(d.Site, d.Detection.Device)
-	if d.Detection.Device != nil {
-		device := *d.Detection.Device
-		v.device(d.Site, &device)
-		d.Detection.Device = &device
-	}
-	d.Detection.Sentence, d.Detection.Subject = said.Replace(d.Detection.Sentence), said.Replace(d.Detection.Subject)
-	d.Detection.Target = target(d.Detection.Target)
-	d.Detection.Samples = slices.DeleteFunc(slices.Clone(d.Detection.Samples), athome)
-	if athome(d.Detection.PeerName) {
-		d.Detection.PeerName = ""
+func (v Veil) Detection(r *cordon.DetectionRecord) {
+	h, d := v.home(r.Site, r.Detection.Device), &r.Detection
+	d.Device = h.device
+	d.Sentence, d.Subject = h.text(d.Sentence), h.text(d.Subject)
+	d.Target = h.target(d.Target)
+	d.Samples = slices.DeleteFunc(slices.Clone(d.Samples), h.has)
+	if h.has(d.PeerName) {
+		d.PeerName = ""
 	}
 }
 
-// Action veils an action.
+// Action veils an action. What a person gave as the reason of an order stays with him.
 func (v Veil) Action(a *cordon.ActionRecord) {
-	device := a.Action.Entity.Device
-	pseudonym := v.name("device", a.Site, device)
-	said := strings.NewReplacer()
-	if device != "" {
-		said = strings.NewReplacer(device, pseudonym)
+	e := &a.Action.Entity
+	h := v.home(a.Site, &cordon.Device{ID: e.Device})
+	a.Action.Reason, a.Error = h.text(a.Action.Reason), h.text(a.Error)
+	if a.By != "" {
+		a.By, a.Action.Reason = "", ""
 	}
-	a.Action.Entity.Device = pseudonym
-	a.Action.Entity.Target = target(a.Action.Entity.Target)
-	a.Action.Reason, a.Error = said.Replace(a.Action.Reason), said.Replace(a.Error)
-	a.By = ""
+	e.Device, e.Target = h.device.ID, h.target(e.Target)
 }
 
 // Event veils an event.
@@ -118,10 +110,24 @@ func (v Veil) device(site string, d *cordon.Device) {
 	clear(d.MAC[3:])
 }
 
-// words replaces in sentences what names d.
-func (v Veil) words(site string, d *cordon.Device) *strings.Replacer {
+// home is what is known of the home of a device, to find it in what is told.
+type home struct {
+	device *cordon.Device // veiled; nil: no device
+	names  *strings.Replacer
+	nets   []netip.Prefix // of IPv6, where its devices are
+}
+
+// home returns the home of d, which it does not change.
+func (v Veil) home(site string, d *cordon.Device) home {
+	h := home{names: strings.NewReplacer()}
 	if d == nil {
-		return strings.NewReplacer()
+		return h
+	}
+	veiled := *d
+	v.device(site, &veiled)
+	h.device = &veiled
+	if d.ID == "" {
+		return h
 	}
 	names := []string{d.Label(), d.Name, d.ID}
 	if d.HasMAC {
@@ -129,39 +135,69 @@ func (v Veil) words(site string, d *cordon.Device) *strings.Replacer {
 	}
 	for _, a := range d.Addrs {
 		names = append(names, a.String())
+		if p, err := a.Prefix(64); err == nil && a.Is6() {
+			h.nets = append(h.nets, p)
+		}
 	}
 	slices.SortFunc(names, func(x, y string) int { return len(y) - len(x) }) // the longest first
 	var pairs []string
 	for _, n := range names {
-		if n != "" {
-			pairs = append(pairs, n, v.name("device", site, d.ID))
+		if n == "" {
+			continue
 		}
+		first, size := utf8.DecodeRuneInString(n) // at the beginning of a sentence
+		pairs = append(pairs, n, veiled.ID, string(unicode.ToUpper(first))+n[size:], veiled.ID)
 	}
-	return strings.NewReplacer(pairs...)
+	h.names = strings.NewReplacer(pairs...)
+	return h
+}
+
+// address finds what may be an address in a text.
+var address = regexp.MustCompile(`[0-9A-Fa-f:.]*[:.][0-9A-Fa-f:.]+`)
+
+// text replaces in sentences what names the device, and addresses at home.
+func (h home) text(s string) string {
+	return address.ReplaceAllStringFunc(h.names.Replace(s), func(word string) string {
+		bare := strings.TrimRight(word, ".:")
+		for _, a := range []string{bare, beforePort(bare)} {
+			if a, err := netip.ParseAddr(a); err == nil && h.local(a) {
+				return "(at home)" + word[len(bare):]
+			}
+		}
+		return word
+	})
+}
+
+// beforePort returns an IPv4 address without the port behind it.
+func beforePort(s string) string {
+	if i := strings.LastIndexByte(s, ':'); i >= 0 {
+		return s[:i]
+	}
+	return s
 }
 
 // target veils a place at home and leaves one on the internet.
-func target(t cordon.Target) cordon.Target {
-	if t.Peer.IsValid() && local(t.Peer) {
+func (h home) target(t cordon.Target) cordon.Target {
+	if t.Peer.IsValid() && h.local(t.Peer) {
 		t.Peer = netip.Addr{}
 	}
-	if t.Net.IsValid() && local(t.Net.Addr()) {
+	if t.Net.IsValid() && h.local(t.Net.Addr()) {
 		t.Net = netip.Prefix{}
 	}
-	if athome(t.Name) {
+	if h.has(t.Name) {
 		t.Name = ""
 	}
 	return t
 }
 
-// athome reports whether text names something at home: an address, with or without a
+// has reports whether text names something at home: an address, with or without a
 // port, or a name that only the home knows.
-func athome(text string) bool {
+func (h home) has(text string) bool {
 	if ap, err := netip.ParseAddrPort(text); err == nil {
-		return local(ap.Addr())
+		return h.local(ap.Addr())
 	}
 	if a, err := netip.ParseAddr(text); err == nil {
-		return local(a)
+		return h.local(a)
 	}
 	name := strings.ToLower(strings.TrimSuffix(text, "."))
 	if name == "" {
@@ -175,8 +211,9 @@ func athome(text string) bool {
 	return !strings.Contains(name, ".")
 }
 
-// local reports whether a belongs to homes.
-func local(a netip.Addr) bool {
-	a = a.Unmap()
-	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast()
+// local reports whether a belongs to the home.
+func (h home) local(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() ||
+		slices.ContainsFunc(h.nets, func(p netip.Prefix) bool { return p.Contains(a) })
 }
