@@ -1,9 +1,12 @@
 package password
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"cordon"
 )
@@ -80,4 +83,63 @@ func FuzzParsePHC(f *testing.F) {
 			t.Errorf("%q is read as %q", s, phc(p, salt, tag))
 		}
 	})
+}
+
+// TestBusy hashes only as many at once as there is memory for, lets some wait, and sends
+// the others away.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hasher(t, quick)
+		for range cap(h.slots) {
+			h.slots <- struct{}{} // all are taken
+		}
+		began, results := time.Now(), make(chan error, 2*maxWaiting)
+		ctx, cancel := context.WithCancel(t.Context())
+		for range maxWaiting - 1 {
+			go func() { _, err := h.Hash(t.Context(), "correct horse"); results <- err }()
+		}
+		synctest.Wait()
+		go func() { _, err := h.Hash(ctx, "correct horse"); results <- err }()
+		synctest.Wait()
+		if _, err := h.Hash(t.Context(), "correct horse"); !errors.Is(err, ErrBusy) {
+			t.Errorf("one too many: %v", err)
+		}
+		cancel()
+		if err := <-results; !errors.Is(err, context.Canceled) {
+			t.Errorf("who goes away: %v", err)
+		}
+		<-h.slots // one is free again
+		if err := <-results; err != nil {
+			t.Errorf("who waited: %v", err)
+		}
+		if waited := time.Since(began); waited >= maxWait {
+			t.Errorf("waited %v", waited)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		h := hasher(t, quick)
+		for range cap(h.slots) {
+			h.slots <- struct{}{}
+		}
+		if _, err := h.Hash(t.Context(), "correct horse"); !errors.Is(err, ErrBusy) {
+			t.Errorf("after %v: %v", maxWait, err)
+		}
+		if n := h.waiting.Load(); n != 0 {
+			t.Errorf("%d still wait", n)
+		}
+	})
+}
+
+// BenchmarkVerify is a log-in with the default work.
+func BenchmarkVerify(b *testing.B) {
+	h := hasher(b, Work{})
+	hashed, err := h.Hash(b.Context(), "correct horse battery")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if ok, _, err := h.Verify(b.Context(), hashed, "correct horse battery"); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
 }
