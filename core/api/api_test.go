@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"cordon"
 	"cordon/core/api"
 	"cordon/core/auth"
+	"cordon/lab/office"
 )
 
 // reader reads a stream of events.
@@ -25,19 +27,19 @@ type reader struct {
 }
 
 // listen opens a stream as u.
-func (o *office) listen(t *testing.T, u *cordon.User, query string, headers ...string) *reader {
+func listen(t *testing.T, o *office.Office, u *cordon.User, query string, headers ...string) *reader {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, "GET", o.server.URL+"/v1/events"+query, nil)
-	o.must(err)
-	req.Header.Set("Cookie", o.as(u))
+	req, err := http.NewRequestWithContext(ctx, "GET", o.Server.URL+"/v1/events"+query, nil)
+	must(t, err)
+	req.Header.Set("Cookie", o.As(u))
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(name, value)
 	}
-	res, err := o.server.Client().Do(req)
-	o.must(err)
+	res, err := o.Server.Client().Do(req)
+	must(t, err)
 	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("%d %v", res.StatusCode, res.Header)
 	}
@@ -83,44 +85,44 @@ func (r *reader) until(text string, never ...string) string {
 
 // TestEvents tells each reader what he may see, as it happens.
 func TestEvents(t *testing.T) {
-	o := newOffice(t)
-	owner := o.listen(t, o.people[cordon.RoleOwner], "")
-	incidents := o.listen(t, o.people[cordon.RoleOwner], "?sort=incident&level=act")
-	analyst := o.listen(t, o.people[cordon.RoleAnalyst], "")
-	again := o.listen(t, o.people[cordon.RoleInstaller], "", "Last-Event-ID: 06h0")
+	o := office.New(t)
+	owner := listen(t, o, o.People[cordon.RoleOwner], "")
+	incidents := listen(t, o, o.People[cordon.RoleOwner], "?sort=incident&level=act")
+	analyst := listen(t, o, o.People[cordon.RoleAnalyst], "")
+	again := listen(t, o, o.People[cordon.RoleInstaller], "", "Last-Event-ID: 06h0")
 	for _, r := range []*reader{owner, incidents, analyst} {
 		r.until("event: hello")
 		r.until(": beat")
 	}
 	again.until("event: resync", "hello")
-	now := o.store.now()
-	o.events.Publish([]cordon.Event{
-		{Sort: cordon.EventDevice, Account: o.other.account, Site: o.other.site, ID: o.other.device, At: now},
-		{Sort: cordon.EventDevice, Account: o.own.account, Site: o.own.site, ID: o.own.device, At: now},
-		{Sort: cordon.EventIncident, Account: o.own.account, Site: o.own.site, ID: "weak", Level: cordon.Watch, At: now},
-		{Sort: cordon.EventIncident, Account: o.own.account, Site: o.own.site, ID: "strong", Level: cordon.Act, At: now},
+	now := cordon.TimeOf(time.Now())
+	o.Events.Publish([]cordon.Event{
+		{Sort: cordon.EventDevice, Account: o.Other.Account, Site: o.Other.Site, ID: o.Other.Device, At: now},
+		{Sort: cordon.EventDevice, Account: o.Own.Account, Site: o.Own.Site, ID: o.Own.Device, At: now},
+		{Sort: cordon.EventIncident, Account: o.Own.Account, Site: o.Own.Site, ID: "weak", Level: cordon.Watch, At: now},
+		{Sort: cordon.EventIncident, Account: o.Own.Account, Site: o.Own.Site, ID: "strong", Level: cordon.Act, At: now},
 	})
-	if line := owner.until(`"sort":"device"`, o.other.site); !strings.Contains(line, o.own.device) {
+	if line := owner.until(`"sort":"device"`, o.Other.Site); !strings.Contains(line, o.Own.Device) {
 		t.Error(line)
 	}
 	owner.until("strong")
-	incidents.until("strong", "weak", o.own.device)
-	again.until("strong", o.other.site)
-	if line := analyst.until(`"sort":"device"`); !strings.Contains(line, o.other.site) || strings.Contains(line, o.other.device) {
+	incidents.until("strong", "weak", o.Own.Device)
+	again.until("strong", o.Other.Site)
+	if line := analyst.until(`"sort":"device"`); !strings.Contains(line, o.Other.Site) || strings.Contains(line, o.Other.Device) {
 		t.Errorf("an analyst got %s", line)
 	}
 	// What is changed by the API is told, too.
-	o.ask(o.people[cordon.RoleMember], "POST", "/v1/sites/"+o.own.site+"/devices/"+o.own.device+"/quarantine", "{}")
+	o.Ask(o.People[cordon.RoleMember], "POST", "/v1/sites/"+o.Own.Site+"/devices/"+o.Own.Device+"/quarantine", "{}")
 	owner.until(`"sort":"desired"`)
 	for n := range 40 {
-		r, err := http.NewRequest("GET", o.server.URL+"/v1/events", nil)
-		o.must(err)
+		r, err := http.NewRequest("GET", o.Server.URL+"/v1/events", nil)
+		must(t, err)
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		r = r.WithContext(ctx)
-		r.Header.Set("Cookie", o.as(o.people[cordon.RoleOwner]))
-		res, err := o.server.Client().Do(r)
-		o.must(err)
+		r.Header.Set("Cookie", o.As(o.People[cordon.RoleOwner]))
+		res, err := o.Server.Client().Do(r)
+		must(t, err)
 		defer res.Body.Close()
 		if res.StatusCode == http.StatusServiceUnavailable {
 			return
@@ -133,11 +135,11 @@ func TestEvents(t *testing.T) {
 
 // TestEventsEnd frees what a reader took.
 func TestEventsEnd(t *testing.T) {
-	o := newOffice(t)
-	r := o.listen(t, o.people[cordon.RoleOwner], "")
+	o := office.New(t)
+	r := listen(t, o, o.People[cordon.RoleOwner], "")
 	r.until("event: hello")
 	r.stop()
-	poll(t, func() bool { open, _ := o.events.Stats(); return open == 0 })
+	poll(t, func() bool { open, _ := o.Events.Stats(); return open == 0 })
 }
 
 // poll waits until something is so.
@@ -154,9 +156,9 @@ func poll(t *testing.T, so func() bool) {
 
 // TestDown answers with a problem that tells nothing when the store fails.
 func TestDown(t *testing.T) {
-	o := newOffice(t)
-	owner := o.people[cordon.RoleOwner]
-	o.as(owner)
+	o := office.New(t)
+	owner := o.People[cordon.RoleOwner]
+	o.As(owner)
 	for _, c := range []struct {
 		err    error
 		status int
@@ -167,60 +169,55 @@ func TestDown(t *testing.T) {
 		{fmt.Errorf("%w: %w", errDown, cordon.ErrUnknown), 500, "outcome-unknown"},
 		{fmt.Errorf("%w: %w", errDown, context.DeadlineExceeded), 504, "time-out"},
 	} {
-		o.store.mu.Lock()
-		o.store.down = c.err
-		o.store.mu.Unlock()
-		a := o.ask(owner, "GET", "/v1/sites", "")
-		if a.Status != c.status || a.code() != c.code || strings.Contains(a.Text, "fire") {
+		o.Store.Fail(c.err)
+		a := o.Ask(owner, "GET", "/v1/sites", "")
+		if a.Status != c.status || a.Code() != c.code || strings.Contains(a.Text, "fire") {
 			t.Errorf("%v: %d %s", c.err, a.Status, a.Text)
 		}
 		if c.status == 503 && a.Header.Get("Retry-After") == "" {
 			t.Error("no Retry-After")
 		}
 	}
-	if !strings.Contains(o.log.String(), "disk on fire") || strings.Contains(o.log.String(), secretWord) {
-		t.Error(o.log.String())
+	if !strings.Contains(o.Log.String(), "disk on fire") || strings.Contains(o.Log.String(), office.Password) {
+		t.Error(o.Log.String())
 	}
 }
 
 // TestOnce does a request once when many with one key come at the same time.
 func TestOnce(t *testing.T) {
-	o := newOffice(t)
-	u := o.people[cordon.RoleMember]
-	o.as(u)
-	path := "/v1/sites/" + o.own.site + "/devices/" + o.own.device + "/quarantine"
+	o := office.New(t)
+	u := o.People[cordon.RoleMember]
+	o.As(u)
+	path := "/v1/sites/" + o.Own.Site + "/devices/" + o.Own.Device + "/quarantine"
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			if a := o.ask(u, "POST", path, "{}", "Idempotency-Key: same"); a.Status != 200 && a.code() != "in-progress" {
+			if a := o.Ask(u, "POST", path, "{}", "Idempotency-Key: same"); a.Status != 200 && a.Code() != "in-progress" {
 				t.Errorf("%d %s", a.Status, a.Text)
 			}
 		})
 	}
 	all.Wait()
-	d, err := o.store.Desired(context.Background(), o.own.site)
+	d, err := o.Store.Desired(context.Background(), o.Own.Site)
 	if err != nil || d.Version != 1 || len(d.Orders) != 1 {
 		t.Errorf("%v version %d, %d orders", err, d.Version, len(d.Orders))
 	}
-	// The answer got lost with the power: the order is still one.
-	o.store.mu.Lock()
-	clear(o.store.answers)
-	o.store.mu.Unlock()
-	if a := o.ask(u, "POST", path, "{}", "Idempotency-Key: same"); a.Status != 200 {
+	o.Store.Forget() // the answer got lost with the power: the order is still one
+	if a := o.Ask(u, "POST", path, "{}", "Idempotency-Key: same"); a.Status != 200 {
 		t.Errorf("%d %s", a.Status, a.Text)
 	}
-	if d, _ = o.store.Desired(context.Background(), o.own.site); len(d.Orders) != 1 {
-		t.Errorf("%d orders", len(d.Orders))
+	if d, err = o.Store.Desired(context.Background(), o.Own.Site); err != nil || len(d.Orders) != 1 {
+		t.Errorf("%v %d orders", err, len(d.Orders))
 	}
 }
 
 // TestLarge refuses bodies beyond their bound, with and without a key.
 func TestLarge(t *testing.T) {
-	o := newOffice(t)
-	u := o.people[cordon.RoleMember]
+	o := office.New(t)
+	u := o.People[cordon.RoleMember]
 	body := `{"reason":"` + strings.Repeat("x", 70<<10) + `"}`
 	for _, headers := range [][]string{nil, {"Idempotency-Key: k"}} {
-		if a := o.ask(u, "POST", "/v1/sites/"+o.own.site+"/devices/"+o.own.device+"/quarantine", body, headers...); a.Status != 413 || a.code() != "too-large" {
+		if a := o.Ask(u, "POST", "/v1/sites/"+o.Own.Site+"/devices/"+o.Own.Device+"/quarantine", body, headers...); a.Status != 413 || a.Code() != "too-large" {
 			t.Errorf("%v: %d %s", headers, a.Status, a.Text)
 		}
 	}
@@ -228,15 +225,18 @@ func TestLarge(t *testing.T) {
 
 // TestPages walks a list by cursor.
 func TestPages(t *testing.T) {
-	o := newOffice(t)
-	now := o.store.now()
+	o := office.New(t)
+	var reports []cordon.Report
 	for n := range 120 {
-		id := fmt.Sprintf("02:00:00:00:01:%02x", n)
-		o.store.devices[o.own.site+"/"+id] = cordon.DeviceRecord{Site: o.own.site, Account: o.own.account, Device: cordon.Device{ID: id}, Updated: now, Version: 1}
+		now := cordon.TimeOf(time.Now())
+		d := &cordon.Device{ID: fmt.Sprintf("02:00:00:00:01:%02x", n), FirstSeen: now, LastSeen: now}
+		reports = append(reports, cordon.Report{ID: cordon.ReportID{Router: o.Own.Router, Boot: 2, Seq: uint64(n + 1)}, At: now, Device: d})
 	}
+	_, err := o.Store.Ingest(context.Background(), reports)
+	must(t, err)
 	seen, cursor := 0, ""
 	for range 10 {
-		a := o.ask(o.people[cordon.RoleOwner], "GET", "/v1/devices?limit=50&cursor="+url.QueryEscape(cursor), "")
+		a := o.Ask(o.People[cordon.RoleOwner], "GET", "/v1/devices?limit=50&cursor="+url.QueryEscape(cursor), "")
 		items, _ := a.JSON["items"].([]any)
 		seen += len(items)
 		if cursor, _ = a.JSON["next"].(string); cursor == "" {
@@ -250,10 +250,10 @@ func TestPages(t *testing.T) {
 
 // TestToken lets a program do what a token's part of the roles permits, and no more.
 func TestToken(t *testing.T) {
-	o := newOffice(t)
-	owner := o.people[cordon.RoleOwner]
-	a := o.ask(owner, "POST", "/v1/me/tokens", fmt.Sprintf(`{"name":"app","expires":%q,"grants":[{"role":"member","account":%q}]}`,
-		time.Now().Add(time.Hour).Format(time.RFC3339), o.own.account))
+	o := office.New(t)
+	owner := o.People[cordon.RoleOwner]
+	a := o.Ask(owner, "POST", "/v1/me/tokens", fmt.Sprintf(`{"name":"app","expires":%q,"grants":[{"role":"member","account":%q}]}`,
+		time.Now().Add(time.Hour).Format(time.RFC3339), o.Own.Account))
 	text, _ := a.JSON["token"].(string)
 	if a.Status != 201 || text == "" {
 		t.Fatalf("%d %s", a.Status, a.Text)
@@ -263,26 +263,26 @@ func TestToken(t *testing.T) {
 		method, path, body string
 		status             int
 	}{
-		{"GET", "/v1/sites/" + o.own.site, "", 200},
-		{"GET", "/v1/sites/" + o.other.site, "", 404},
-		{"PUT", "/v1/sites/" + o.own.site + "/policy", `{"policy":"off"}`, 403},
+		{"GET", "/v1/sites/" + o.Own.Site, "", 200},
+		{"GET", "/v1/sites/" + o.Other.Site, "", 404},
+		{"PUT", "/v1/sites/" + o.Own.Site + "/policy", `{"policy":"off"}`, 403},
 		{"POST", "/v1/me/tokens", `{"name":"more","expires":"2027-01-01T00:00:00Z"}`, 403},
 		{"PUT", "/v1/me/password", `{"password":"another long pass phrase 7"}`, 403},
 	} {
-		if a := o.send(c.method, c.path, c.body, bearer); a.Status != c.status {
+		if a := o.Send(c.method, c.path, c.body, bearer); a.Status != c.status {
 			t.Errorf("%s %s: %d %s", c.method, c.path, a.Status, a.Text)
 		}
 	}
-	if strings.Contains(o.log.String(), text) {
+	if strings.Contains(o.Log.String(), text) {
 		t.Error("the token is in the log")
 	}
 }
 
 // FuzzQuery sends any query to every list.
 func FuzzQuery(f *testing.F) {
-	o := newOffice(f)
-	subject := auth.Subject{User: o.people[cordon.RoleOwner].ID, Grants: o.people[cordon.RoleOwner].Grants, Way: auth.BySession}
-	cookie := o.as(o.people[cordon.RoleOwner])
+	o := office.New(f)
+	subject := auth.Subject{User: o.People[cordon.RoleOwner].ID, Grants: o.People[cordon.RoleOwner].Grants, Way: auth.BySession}
+	cookie := o.As(o.People[cordon.RoleOwner])
 	f.Add("limit=5&cursor=50&site="+subject.User, `W/"7.x"`)
 	f.Add("since=2026-01-01T00:00:00Z&level=act&kind=scan.*", "*")
 	f.Add("text=%00%ff%f0%9f%98%80&state=open&online=true", `"`)
@@ -296,7 +296,7 @@ func FuzzQuery(f *testing.F) {
 			req.RequestURI = r.Path + "?" + query
 			req.Header = http.Header{"Cookie": {cookie}, "If-None-Match": {match}}
 			w := httptest.NewRecorder()
-			o.server.Config.Handler.ServeHTTP(w, req)
+			o.Server.Config.Handler.ServeHTTP(w, req)
 			if w.Code >= 500 || strings.Contains(w.Body.String(), "Bert") {
 				t.Errorf("%s?%s: %d %s", r.Path, query, w.Code, w.Body)
 			}
@@ -306,8 +306,8 @@ func FuzzQuery(f *testing.F) {
 
 // FuzzBody sends any body to the routes that change something.
 func FuzzBody(f *testing.F) {
-	o := newOffice(f)
-	cookie := o.as(o.people[cordon.RoleOwner])
+	o := office.New(f)
+	cookie := o.As(o.People[cordon.RoleOwner])
 	for _, r := range api.Routes() {
 		f.Add(walked[r.ID])
 	}
@@ -317,14 +317,23 @@ func FuzzBody(f *testing.F) {
 			if r.Method == "GET" || r.Method == "DELETE" || r.Upload || r.On == nil {
 				continue // what sessions need stays
 			}
-			path, _ := request(&r, &o.own)
+			path, _ := request(&r, &o.Own)
 			req := httptest.NewRequest(r.Method, path, strings.NewReader(body))
 			req.Header = http.Header{"Cookie": {cookie}, "If-Match": {"*"}, "Content-Type": {"application/json"}}
 			w := httptest.NewRecorder()
-			o.server.Config.Handler.ServeHTTP(w, req)
+			o.Server.Config.Handler.ServeHTTP(w, req)
 			if w.Code >= 500 {
-				t.Errorf("%s %s %q: %d %s\n%s", r.Method, path, body, w.Code, w.Body, o.log)
+				t.Errorf("%s %s %q: %d %s\n%s", r.Method, path, body, w.Code, w.Body, o.Log)
 			}
 		}
 	})
+}
+
+var errDown = errors.New("disk on fire")
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"cordon/core/api"
 	"cordon/core/api/problem"
 	"cordon/core/provision"
+	"cordon/lab/office"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -47,8 +48,8 @@ func compare(t *testing.T, file, is string) {
 // TestOpenAPI compares the description with the committed one, and holds it to what
 // generators of clients need.
 func TestOpenAPI(t *testing.T) {
-	o := newOffice(t)
-	a := o.send("GET", "/openapi.json", "")
+	o := office.New(t)
+	a := o.Send("GET", "/openapi.json", "")
 	if a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Text)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"cordon"
+	"cordon/lab/office"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -23,56 +24,64 @@ import (
 //	line away|back | line answer WHAT JSON
 //	    takes the router away, or lets it answer
 func TestScript(t *testing.T) {
-	offices := make(map[string]*office)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			o := newOffice(t)
-			offices[env.WorkDir] = o
-			for name, value := range map[string]string{"ACCOUNT": o.own.account, "SITE": o.own.site, "ROUTER": o.own.router, "DEVICE": o.own.device,
-				"WEBHOOK": o.own.webhook, "PASSWORD": secretWord, "OTHER_ACCOUNT": o.other.account, "OTHER_SITE": o.other.site,
-				"OTHER_ROUTER": o.other.router, "OTHER_WEBHOOK": o.other.webhook, "MEMBER": o.people[cordon.RoleMember].ID, "INSTALLER": o.people[cordon.RoleInstaller].ID} {
+			o := office.New(env.T().(testing.TB))
+			env.Values["visit"] = &visit{Office: o}
+			for name, value := range map[string]string{"ACCOUNT": o.Own.Account, "SITE": o.Own.Site, "ROUTER": o.Own.Router, "DEVICE": o.Own.Device,
+				"WEBHOOK": o.Own.Webhook, "KEY": o.Own.Key, "PASSWORD": office.Password, "OTHER_ACCOUNT": o.Other.Account, "OTHER_SITE": o.Other.Site,
+				"OTHER_ROUTER": o.Other.Router, "OTHER_WEBHOOK": o.Other.Webhook, "MEMBER": o.People[cordon.RoleMember].ID, "INSTALLER": o.People[cordon.RoleInstaller].ID} {
 				env.Setenv(name, value)
 			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"http": func(ts *testscript.TestScript, _ bool, args []string) {
-				o := offices[ts.Getenv("WORK")]
-				o.last = o.http(ts, args)
-				fmt.Fprint(ts.Stdout(), o.last.shown())
+				v := ts.Value("visit").(*visit)
+				v.last = v.http(ts, args)
+				fmt.Fprint(ts.Stdout(), shown(&v.last))
 			},
 			"let": func(ts *testscript.TestScript, _ bool, args []string) {
 				if len(args) < 2 {
 					ts.Fatalf("let NAME FIELD")
 				}
-				ts.Setenv(args[0], offices[ts.Getenv("WORK")].last.field(ts, args[1:]))
+				ts.Setenv(args[0], field(ts, &ts.Value("visit").(*visit).last, args[1:]))
 			},
 			"line": func(ts *testscript.TestScript, _ bool, args []string) {
-				l := offices[ts.Getenv("WORK")].line
-				l.mu.Lock()
-				defer l.mu.Unlock()
+				l := ts.Value("visit").(*visit).Line
 				switch args[0] {
 				case "away", "back":
-					l.away = args[0] == "away"
+					l.Away(args[0] == "away")
 				case "answer":
-					l.answers[args[1]] = args[2]
+					l.Answer(args[1], args[2])
 				case "told":
-					fmt.Fprintf(ts.Stdout(), "desired %d cut %q shadows %v\n", len(l.desired), l.cut, l.shadows)
+					desired, cut, shadows := l.Told()
+					fmt.Fprintf(ts.Stdout(), "desired %d cut %q shadows %v\n", len(desired), cut, shadows)
 				}
 			},
 		},
 	})
 }
 
+// visit is an office in which a script is.
+type visit struct {
+	*office.Office
+	last office.Answer
+}
+
 // http sends what a script says.
-func (o *office) http(ts *testscript.TestScript, args []string) answer {
+func (v *visit) http(ts *testscript.TestScript, args []string) office.Answer {
 	var headers []string
 	var body string
 	for len(args) > 1 && strings.HasPrefix(args[0], "-") {
 		switch args[0] {
 		case "-as":
-			headers = append(headers, "Cookie: "+o.as(o.who(ts, args[1])))
+			u := v.People[cordon.Role(args[1])]
+			if u == nil {
+				ts.Fatalf("nobody is %s", args[1])
+			}
+			headers = append(headers, "Cookie: "+v.As(u))
 		case "-H":
 			headers = append(headers, args[1])
 		case "-f":
@@ -86,20 +95,11 @@ func (o *office) http(ts *testscript.TestScript, args []string) answer {
 	if len(args) > 2 {
 		body = args[2]
 	}
-	return o.send(args[0], args[1], body, headers...)
-}
-
-// who is a user by role.
-func (o *office) who(ts *testscript.TestScript, name string) *cordon.User {
-	if u := o.people[cordon.Role(name)]; u != nil {
-		return u
-	}
-	ts.Fatalf("nobody is %s", name)
-	return nil
+	return v.Send(args[0], args[1], body, headers...)
 }
 
 // shown is an answer as scripts read it.
-func (a *answer) shown() string {
+func shown(a *office.Answer) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d\n", a.Status)
 	var names []string
@@ -123,7 +123,7 @@ func (a *answer) shown() string {
 }
 
 // field returns a part of an answer.
-func (a *answer) field(ts *testscript.TestScript, path []string) string {
+func field(ts *testscript.TestScript, a *office.Answer, path []string) string {
 	if path[0] == "header" {
 		return a.Header.Get(path[1])
 	}
