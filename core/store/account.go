@@ -30,7 +30,7 @@ var accountList = list[cordon.Account]{
 // Accounts returns a page of accounts, by ID, or by name or reference when the query has
 // a Text. A scope's sites are not asked: who sees one site does not see its account.
 func (s *Store) Accounts(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Account], error) {
-	return accountList.page(ctx, s.db.Read(), scope, q)
+	return accountList.page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Account returns an account.

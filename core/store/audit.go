@@ -59,7 +59,7 @@ func (s *Store) audit(ctx context.Context, tx dialect.Tx, a cordon.Audit) error 
 
 // Audits returns a page of the record, the newest first.
 func (s *Store) Audits(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Audit], error) {
-	return auditList.page(ctx, s.db.Read(), scope, q)
+	return auditList.page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // answersLast is how long an answer can be asked for again.

@@ -64,7 +64,7 @@ func kindFilter(k cordon.Kind) filter {
 
 // Detections returns a page of detections, the newest first.
 func (s *Store) Detections(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.DetectionRecord], error) {
-	return detectionList.page(ctx, s.db.Read(), scope, q)
+	return detectionList.page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Detection returns a detection of a site.
@@ -111,5 +111,5 @@ var actionList = list[cordon.ActionRecord]{
 
 // Actions returns a page of actions, the newest first.
 func (s *Store) Actions(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.ActionRecord], error) {
-	return actionList.page(ctx, s.db.Read(), scope, q)
+	return actionList.page(ctx, s.db.Read(), s.budget, scope, q)
 }

@@ -67,7 +67,7 @@ func atLeast(q *cordon.Query) (all []filter) {
 // Devices returns a page of devices, by site and ID, or by name, maker, ID or address
 // when the query has a Text. Since and Until are of when they were last seen.
 func (s *Store) Devices(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.DeviceRecord], error) {
-	return deviceList.page(ctx, s.db.Read(), scope, q)
+	return deviceList.page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Device returns a device of a site.

@@ -70,7 +70,7 @@ func ofKind(kind string) cond {
 // Incidents returns a page of incidents, those opened last first. Since and Until are of
 // when they were opened.
 func (s *Store) Incidents(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.IncidentRecord], error) {
-	return incidentList.page(ctx, s.db.Read(), scope, q)
+	return incidentList.page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Incident returns an incident of a site.

@@ -21,10 +21,10 @@ import (
 // budget rows; where few rows fit, a page is short, and still says where the next begins.
 const (
 	defaultLimit = 50
-	// budget is how many rows are looked at in a round, and rounds is how many there are
-	// for a page. 5,000 rows take PostgreSQL 5 ms.
-	budget = 5_000
-	rounds = 4
+	// defaultBudget is how many rows are looked at in a round, and rounds is how many
+	// there are for a page. 5,000 rows take PostgreSQL 5 ms.
+	defaultBudget = 5_000
+	rounds        = 4
 	// maxCursor bounds what is taken for a cursor, in bytes.
 	maxCursor = 1024
 )
@@ -80,7 +80,7 @@ type scan[T any] struct {
 }
 
 // page returns a page of a list.
-func (l *list[T]) page(ctx context.Context, tx dialect.Tx, scope cordon.Scope, q cordon.Query) (p cordon.Page[T], err error) {
+func (l *list[T]) page(ctx context.Context, tx dialect.Tx, budget int, scope cordon.Scope, q cordon.Query) (p cordon.Page[T], err error) {
 	limit := min(cmp.Or(max(q.Limit, 0), defaultLimit), cordon.MaxLimit)
 	scans, err := l.scans(scope, q)
 	if err != nil {
@@ -91,7 +91,7 @@ func (l *list[T]) page(ctx context.Context, tx dialect.Tx, scope cordon.Scope, q
 		return p, err
 	}
 	for ; at < len(scans); at, after = at+1, nil {
-		items, next, err := l.run(ctx, tx, &scans[at], after, limit-len(p.Items))
+		items, next, err := l.run(ctx, tx, budget, &scans[at], after, limit-len(p.Items))
 		if err != nil {
 			return p, fmt.Errorf("list %s: %w", l.table, dialect.Classify(err))
 		}
@@ -225,7 +225,13 @@ func (l *list[T]) search(s scan[T], text string) (all []scan[T]) {
 	rest := slices.Clone(s.rest)
 	for _, w := range l.words {
 		begins := w.begins(text)
-		all = append(all, scan[T]{keys: append([]key[T]{w.key}, s.keys...), drives: []cond{begins}, rest: slices.Clone(rest)})
+		keys := []key[T]{w.key}
+		for _, k := range s.keys {
+			if k.column != w.column {
+				keys = append(keys, k)
+			}
+		}
+		all = append(all, scan[T]{keys: keys, drives: []cond{begins}, rest: slices.Clone(rest)})
 		rest = append(rest, cond{"NOT (" + begins.text + ")", begins.args})
 	}
 	return all
@@ -260,13 +266,13 @@ func join(conds []cond, with string) (all cond) {
 
 // run returns up to limit records of a scan behind after, and where the next page begins;
 // nil: there is nothing behind.
-func (l *list[T]) run(ctx context.Context, tx dialect.Tx, s *scan[T], after []any, limit int) (items []T, next []any, err error) {
+func (l *list[T]) run(ctx context.Context, tx dialect.Tx, budget int, s *scan[T], after []any, limit int) (items []T, next []any, err error) {
 	for range rounds {
 		want := limit - len(items) + 1
 		var found []T
 		next = nil
 		for _, drive := range s.drives {
-			rows, until, err := l.take(ctx, tx, s, drive, after, want)
+			rows, until, err := l.take(ctx, tx, budget, s, drive, after, want)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -296,20 +302,9 @@ func (l *list[T]) run(ctx context.Context, tx dialect.Tx, s *scan[T], after []an
 
 // take returns up to want rows of one drive behind after, and the key up to which it has
 // looked; nil: to the end.
-func (l *list[T]) take(ctx context.Context, tx dialect.Tx, s *scan[T], drive cond, after []any, want int) (rows []T, until []any, err error) {
+func (l *list[T]) take(ctx context.Context, tx dialect.Tx, budget int, s *scan[T], drive cond, after []any, want int) (rows []T, until []any, err error) {
 	read := func(to []any) ([]T, error) {
-		var q statement
-		if len(s.rest) == 0 {
-			q.add("SELECT " + l.columns + " FROM " + l.table + " WHERE ")
-			l.reach(&q, s, drive, after, to)
-		} else {
-			q.add("SELECT " + l.columns + " FROM (SELECT * FROM " + l.table + " WHERE ")
-			l.reach(&q, s, drive, after, to)
-			q.add(" LIMIT ?) AS near WHERE ", 2*budget)
-			rest := join(s.rest, " AND ")
-			q.add(rest.text, rest.args...)
-		}
-		q.add(" LIMIT ?", want)
+		q := l.piece(s, drive, after, to, budget, want)
 		return all(ctx, tx, l.row, q.text.String(), q.args...)
 	}
 	if len(s.rest) == 0 {
@@ -320,13 +315,30 @@ func (l *list[T]) take(ctx context.Context, tx dialect.Tx, s *scan[T], drive con
 	}
 	// How far the budget goes is asked first: what is inserted or deleted meanwhile
 	// is then in one page or the other.
-	if until, err = l.boundary(ctx, tx, s, drive, after); err != nil {
+	if until, err = l.boundary(ctx, tx, budget, s, drive, after); err != nil {
 		return nil, nil, err
 	}
 	if rows, err = read(until); err == nil && len(rows) == want {
 		until = s.values(&rows[want-1])
 	}
 	return rows, until, err
+}
+
+// piece is the statement that finds up to want rows of a drive behind after, up to to.
+func (l *list[T]) piece(s *scan[T], drive cond, after, to []any, budget, want int) *statement {
+	q := new(statement)
+	if len(s.rest) == 0 {
+		q.add("SELECT " + l.columns + " FROM " + l.table + " WHERE ")
+		l.reach(q, s, drive, after, to)
+	} else {
+		// The inner limit keeps the database from another way than the drive's index.
+		q.add("SELECT " + l.columns + " FROM (SELECT * FROM " + l.table + " WHERE ")
+		l.reach(q, s, drive, after, to)
+		rest := join(s.rest, " AND ")
+		q.add(" LIMIT ?) AS near WHERE "+rest.text, append([]any{2 * budget}, rest.args...)...)
+	}
+	q.add(" LIMIT ?", want)
+	return q
 }
 
 // reach writes the conditions and the order of a piece of an index: behind after, up to
@@ -358,15 +370,8 @@ func (l *list[T]) reach(q *statement, s *scan[T], drive cond, after, to []any) {
 }
 
 // boundary returns the key of the last row that the budget reaches, nil if that is all.
-func (l *list[T]) boundary(ctx context.Context, tx dialect.Tx, s *scan[T], drive cond, after []any) ([]any, error) {
-	var q statement
-	var columns []string
-	for _, k := range s.keys {
-		columns = append(columns, k.column)
-	}
-	q.add("SELECT " + strings.Join(columns, ", ") + " FROM " + l.table + " WHERE ")
-	l.reach(&q, s, drive, after, nil)
-	q.add(" LIMIT 1 OFFSET ?", budget-1)
+func (l *list[T]) boundary(ctx context.Context, tx dialect.Tx, budget int, s *scan[T], drive cond, after []any) ([]any, error) {
+	q := l.far(s, drive, after, budget)
 	rows, err := tx.Query(ctx, q.text.String(), q.args...)
 	if err != nil {
 		return nil, err
@@ -375,12 +380,24 @@ func (l *list[T]) boundary(ctx context.Context, tx dialect.Tx, s *scan[T], drive
 	if !rows.Next() {
 		return nil, rows.Err()
 	}
-	values := make([]any, len(columns))
-	into := make([]any, len(columns))
+	values, into := make([]any, len(s.keys)), make([]any, len(s.keys))
 	for i := range values {
 		into[i] = &values[i]
 	}
 	return values, rows.Scan(into...)
+}
+
+// far is the statement that finds the key at which the budget ends.
+func (l *list[T]) far(s *scan[T], drive cond, after []any, budget int) *statement {
+	q := new(statement)
+	var columns []string
+	for _, k := range s.keys {
+		columns = append(columns, k.column)
+	}
+	q.add("SELECT " + strings.Join(columns, ", ") + " FROM " + l.table + " WHERE ")
+	l.reach(q, s, drive, after, nil)
+	q.add(" LIMIT 1 OFFSET ?", budget-1)
+	return q
 }
 
 // values returns a record's keys.
@@ -421,7 +438,7 @@ func (l *list[T]) resume(text string, scans []scan[T]) (at int, after []any, err
 	}
 	bad := fmt.Errorf("cursor of another list: %w", cordon.ErrInvalid)
 	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(text) > maxCursor {
+	if err != nil || len(text) > maxCursor || !json.Valid(b) {
 		return 0, nil, bad
 	}
 	d := json.NewDecoder(bytes.NewReader(b))

@@ -39,7 +39,7 @@ var userList = list[cordon.User]{
 // Users returns a page of users, by ID, or by e-mail address or name when the query has
 // a Text. Of a scope are those who have a grant there.
 func (s *Store) Users(ctx context.Context, scope cordon.Scope, q cordon.Query) (p cordon.Page[cordon.User], err error) {
-	if p, err = userList.page(ctx, s.db.Read(), scope, q); err != nil {
+	if p, err = userList.page(ctx, s.db.Read(), s.budget, scope, q); err != nil {
 		return p, err
 	}
 	return p, s.grants(ctx, p.Items)

@@ -56,7 +56,7 @@ var routerList = list[cordon.Router]{
 
 // Routers returns a page of routers, by ID, or by serial when the query has a Text.
 func (s *Store) Routers(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Router], error) {
-	return routerList.page(ctx, s.db.Read(), scope, q)
+	return routerList.page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Router returns a router.

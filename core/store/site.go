@@ -41,7 +41,7 @@ func whereabouts(q *cordon.Query, byGroup string) (all []filter) {
 // Sites returns a page of sites, by ID, or by name or reference when the query has a
 // Text.
 func (s *Store) Sites(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Site], error) {
-	return siteList.page(ctx, s.db.Read(), scope, q)
+	return siteList.page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Site returns a site.

@@ -16,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +37,9 @@ type Config struct {
 
 // Store keeps records.
 type Store struct {
-	cfg Config
-	db  *dialect.DB
+	cfg    Config
+	db     *dialect.DB
+	budget int // see list.go
 
 	stored, doubled, refused atomic.Uint64
 
@@ -47,7 +49,10 @@ type Store struct {
 
 // Open opens the database and brings its schema up to date. A newer schema than this
 // release knows is refused.
-func Open(ctx context.Context, cfg Config) (*Store, error) {
+func Open(ctx context.Context, cfg Config) (*Store, error) { return openAt(ctx, cfg, math.MaxInt64) }
+
+// openAt is Open with an older schema, for tests of the migrations.
+func openAt(ctx context.Context, cfg Config, schema int64) (*Store, error) {
 	if cfg.Database == "" {
 		cfg.Database = "core.db"
 	}
@@ -60,11 +65,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	db, err := dialect.Open(ctx, cfg.Database, cfg.Log)
+	db, err := dialect.OpenAt(ctx, cfg.Database, schema, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	return &Store{cfg: cfg, db: db}, nil
+	return &Store{cfg: cfg, db: db, budget: defaultBudget}, nil
 }
 
 // Close closes the database. Nobody may be using the store.

@@ -24,7 +24,7 @@ var suite = []struct {
 	{"in force", testInForce}, {"hostile", testHostile}, {"desired", testDesired}, {"shadows", testShadows}, {"behind", testBehind},
 	{"presence", testPresence}, {"audit", testAudit}, {"lists", testLists}, {"scopes", testScopes}, {"search", testSearch},
 	{"cursors", testCursors}, {"plans", testPlans}, {"retention", testRetention}, {"erase", testErase}, {"dump", testDump}, {"migrate", testMigrate},
-	{"race", testRace}, {"kill", testKill},
+	{"race", testRace}, {"kill", testKill}, {"away", testAway},
 }
 
 // bench is a database under test.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"strings"
 
 	"github.com/pressly/goose/v3"
@@ -32,6 +33,11 @@ type DB struct {
 
 // Open opens a database and migrates it: the path of a SQLite file, or postgres://….
 func Open(ctx context.Context, database string, log *slog.Logger) (*DB, error) {
+	return OpenAt(ctx, database, math.MaxInt64, log)
+}
+
+// OpenAt is Open, and migrates no further than to a version of the schema.
+func OpenAt(ctx context.Context, database string, schema int64, log *slog.Logger) (*DB, error) {
 	var db *DB
 	var err error
 	if strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://") {
@@ -46,7 +52,7 @@ func Open(ctx context.Context, database string, log *slog.Logger) (*DB, error) {
 	if !db.Postgres {
 		db.reader.prepared = &statements{all: make(map[string]*sql.Stmt)}
 	}
-	if err := db.migrate(ctx, log); err != nil {
+	if err := db.migrate(ctx, schema, log); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("migrate: %w", Classify(err))
 	}
@@ -95,7 +101,7 @@ func (db *DB) provider() (*goose.Provider, error) {
 
 // migrate brings the schema up to date. Instances of core that start together on one
 // PostgreSQL do it one after the other.
-func (db *DB) migrate(ctx context.Context, log *slog.Logger) error {
+func (db *DB) migrate(ctx context.Context, schema int64, log *slog.Logger) error {
 	if db.Postgres {
 		c, err := db.read.Conn(ctx)
 		if err != nil {
@@ -123,7 +129,7 @@ func (db *DB) migrate(ctx context.Context, log *slog.Logger) error {
 	if now > newest {
 		return fmt.Errorf("schema %d is of a later release, this one knows up to %d", now, newest)
 	}
-	done, err := p.Up(ctx)
+	done, err := p.UpTo(ctx, min(schema, newest))
 	for _, d := range done {
 		log.InfoContext(ctx, "schema migrated", "version", d.Source.Version, "took", d.Duration)
 	}

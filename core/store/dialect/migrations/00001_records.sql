@@ -77,6 +77,7 @@ CREATE TABLE routers (
   desired       BIGINT NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX routers_of_site ON routers (site) WHERE site IS NOT NULL AND state <> 'revoked';
+CREATE INDEX routers_serial ON routers (serial, id);
 CREATE INDEX routers_site ON routers (site, id);
 CREATE INDEX routers_account ON routers (account, id);
 CREATE INDEX routers_area ON routers (area, id);

@@ -1,0 +1,247 @@
+package store_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cordon"
+	"cordon/core/store"
+	"cordon/lab/postgres"
+	"cordon/lab/records"
+)
+
+// The size of what BenchmarkLists fills a database with: -homes=50000 is a million
+// devices.
+var (
+	benchHomes   = flag.Int("homes", 1_000, "BenchmarkLists: homes, with 20 devices each")
+	benchClients = flag.Int("clients", 50, "BenchmarkLists: who asks at once")
+	benchLoad    = flag.Int("load", 500, "BenchmarkLists: reports a second that are stored meanwhile")
+)
+
+// tuned are settings of a server of some size; PostgreSQL's defaults are of 1996.
+var tuned = []string{"shared_buffers = 2GB", "max_wal_size = 4GB", "checkpoint_timeout = 15min", "work_mem = 16MB", "effective_cache_size = 8GB", "random_page_cost = 1.1"}
+
+func benchStores(b *testing.B, run func(*testing.B, *store.Store)) {
+	open := func(b *testing.B, database string) *store.Store {
+		s, err := store.Open(b.Context(), store.Config{Database: database})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { s.Close() })
+		return s
+	}
+	b.Run("sqlite", func(b *testing.B) { run(b, open(b, filepath.Join(b.TempDir(), "core.db"))) })
+	b.Run("postgres", func(b *testing.B) { run(b, open(b, postgres.Start(b, tuned...).Database())) })
+}
+
+// BenchmarkIngest stores reports of 2,000 homes, as four instances of core would. One
+// turn is a batch of 200.
+func BenchmarkIngest(b *testing.B) {
+	benchStores(b, func(b *testing.B, s *store.Store) {
+		size := records.Size{Seed: 1, Homes: 2_000, Devices: 10, Incidents: 2_000}
+		if err := records.Fill(b.Context(), s, size, nil); err != nil {
+			b.Fatal(err)
+		}
+		p, err := newPlayer(b.Context(), s, size)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ResetTimer()
+		b.SetParallelism(2)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := s.Ingest(context.Background(), p.batch(200)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+		b.ReportMetric(float64(b.N)*200/b.Elapsed().Seconds(), "reports/s")
+	})
+}
+
+// player makes reports of homes that exist, as they come in life: most of what is known,
+// some of what is new.
+type player struct {
+	mu      sync.Mutex
+	rng     *rand.Rand
+	routers []string
+	devices [][]*cordon.Device
+	seq     []uint64
+	n       int
+}
+
+func newPlayer(ctx context.Context, s *store.Store, size records.Size) (*player, error) {
+	p := &player{rng: rand.New(rand.NewPCG(1, 1))}
+	for h := range min(size.Homes, 5_000) {
+		r, err := s.RouterBySerial(ctx, records.Serial(h))
+		if err != nil {
+			return nil, err
+		}
+		var devices []*cordon.Device
+		for _, m := range records.Home(size, h, r.ID) {
+			if m.Device != nil {
+				devices = append(devices, m.Device)
+			}
+		}
+		p.routers, p.devices, p.seq = append(p.routers, r.ID), append(p.devices, devices), append(p.seq, 0)
+	}
+	return p, nil
+}
+
+func (p *player) batch(n int) (out []cordon.Report) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := cordon.TimeOf(time.Now())
+	for range n {
+		p.n++
+		h := p.rng.IntN(len(p.routers))
+		d := p.devices[h][p.rng.IntN(len(p.devices[h]))]
+		p.seq[h]++
+		r := cordon.Report{ID: cordon.ReportID{Router: p.routers[h], Boot: 2, Seq: p.seq[h]}, At: now}
+		switch p.rng.IntN(20) {
+		case 0, 1, 2, 3, 4, 5, 6, 7:
+			r.Device = d
+		case 8, 9, 10, 11, 12, 13:
+			r.Detection = &cordon.Detection{ID: fmt.Sprint("p", p.n), Kind: cordon.ScanMirai, Device: d, At: now, Since: now, Level: cordon.Act, Sentence: "It scans.",
+				Subject: "telnet (23, 2323)", Evidence: []cordon.Evidence{{Name: "targets", Value: 120, Threshold: 12, Unit: "hosts", Window: time.Minute}}}
+		case 14, 15, 16:
+			r.Incident = &cordon.Incident{ID: fmt.Sprint("p", h), Device: d, Level: cordon.Notify, Opened: now, Last: now, Kinds: []cordon.Kind{cordon.ScanMirai},
+				Timeline: []cordon.Moment{{At: now, Kind: cordon.ScanMirai, Text: "It scans."}}, Story: "It scans."}
+		case 17, 18:
+			r.Action = &cordon.ActionReport{Result: cordon.ResultDone, Action: cordon.Action{ID: fmt.Sprint("p", p.n), Verb: cordon.VerbBlock, Mode: cordon.ModeDo,
+				Entity: cordon.Entity{Device: d.ID}, At: now, Expires: now.Add(time.Hour), Reason: "It scans."}}
+		case 19:
+			r.Health = &cordon.Health{At: now, Mode: "normal", Boot: 2}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// BenchmarkLists asks for random pages of devices and incidents, many at once, while
+// reports come in. It tells the latencies by the kind of question.
+func BenchmarkLists(b *testing.B) {
+	benchStores(b, func(b *testing.B, s *store.Store) {
+		size := records.Size{Seed: 1, Homes: *benchHomes, Devices: 20, Incidents: *benchHomes * 2, Workers: 8}
+		began := time.Now()
+		if err := records.Fill(b.Context(), s, size, nil); err != nil {
+			b.Fatal(err)
+		}
+		b.Logf("filled %d homes in %.0f s", size.Homes, time.Since(began).Seconds())
+		p, err := newPlayer(b.Context(), s, size)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(b.Context())
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for tick := time.NewTicker(time.Second / 10); ; {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+				}
+				if _, err := s.Ingest(ctx, p.batch(*benchLoad/10)); err != nil && ctx.Err() == nil {
+					b.Error(err)
+				}
+			}
+		})
+		b.ResetTimer()
+		var next atomic.Int64
+		var mu sync.Mutex
+		took := make(map[string][]time.Duration)
+		var clients sync.WaitGroup
+		for c := range *benchClients {
+			clients.Go(func() {
+				rng := rand.New(rand.NewPCG(2, uint64(c)))
+				for int(next.Add(1)) <= b.N {
+					kind, ask := question(rng, s, size)
+					at := time.Now()
+					if err := ask(ctx); err != nil {
+						b.Errorf("%s: %v", kind, err)
+						return
+					}
+					mu.Lock()
+					took[kind] = append(took[kind], time.Since(at))
+					took["all"] = append(took["all"], time.Since(at))
+					mu.Unlock()
+				}
+			})
+		}
+		clients.Wait()
+		b.StopTimer()
+		stop()
+		writer.Wait()
+		for kind, all := range took {
+			slices.Sort(all)
+			p50, p99 := all[len(all)/2], all[len(all)*99/100]
+			b.Logf("%-28s %6d asked, p50 %6.1f ms, p99 %6.1f ms", kind, len(all), ms(p50), ms(p99))
+			if kind == "all" {
+				b.ReportMetric(ms(p50), "p50-ms")
+				b.ReportMetric(ms(p99), "p99-ms")
+			}
+		}
+	})
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// question makes up what somebody asks: a page, and the one behind it.
+func question(rng *rand.Rand, s *store.Store, size records.Size) (string, func(context.Context) error) {
+	q := cordon.Query{Limit: 50}
+	all := cordon.Scope{All: true}
+	name := ""
+	for _, f := range []struct {
+		name  string
+		every int // one in
+		set   func()
+	}{
+		{"area", 3, func() { q.Area = records.Area(rng.IntN(1000)) }},
+		{"level", 3, func() { q.Level = cordon.Level(1 + rng.IntN(3)) }},
+		{"group", 6, func() { q.Group = records.Group(rng.IntN(1000)) }},
+	} {
+		if rng.IntN(f.every) == 0 {
+			f.set()
+			name += " " + f.name
+		}
+	}
+	if rng.IntN(2) == 0 {
+		switch rng.IntN(5) {
+		case 0:
+			q.Model, name = records.Model(rng.IntN(1000)), name+" model"
+		case 1:
+			q.Text, name = []string{"c", "cam-1", "acme", "02:00:00:01", "192.168.1"}[rng.IntN(5)], name+" text"
+		case 2:
+			q.State, name = "quarantined", name+" state"
+		}
+		return "devices" + name, func(ctx context.Context) error { return pages(ctx, s.Devices, all, q) }
+	}
+	switch rng.IntN(5) {
+	case 0:
+		q.State, name = "open", name+" open"
+	case 1:
+		q.Kind, name = cordon.Kinds()[rng.IntN(len(cordon.Kinds()))], name+" kind"
+	case 2:
+		q.Since, name = cordon.TimeOf(time.Now().AddDate(0, 0, -rng.IntN(90))), name+" since"
+	}
+	return "incidents" + name, func(ctx context.Context) error { return pages(ctx, s.Incidents, all, q) }
+}
+
+func pages[T any](ctx context.Context, list func(context.Context, cordon.Scope, cordon.Query) (cordon.Page[T], error), scope cordon.Scope, q cordon.Query) error {
+	p, err := list(ctx, scope, q)
+	if err != nil || p.Next == "" {
+		return err
+	}
+	q.Cursor = p.Next
+	_, err = list(ctx, scope, q)
+	return err
+}
