@@ -41,7 +41,7 @@ type overviewRouter struct {
 type overviewDevices struct {
 	Known       int  `json:"known"`
 	More        bool `json:"more,omitempty" doc:"There are more than were counted."`
-	Watched     int  `json:"watched"`
+	Watched     int  `json:"watched" doc:"Nothing is cut."`
 	Limited     int  `json:"limited"`
 	Blocked     int  `json:"blocked"`
 	Quarantined int  `json:"quarantined"`

@@ -147,7 +147,7 @@ type Device struct {
 	Room       string       `json:"room,omitempty"`
 	Class      string       `json:"class" enum:"unknown,iot,personal,infrastructure,life-line"`
 	Policy     string       `json:"policy,omitempty" doc:"Of this device; empty: the site's."`
-	State      string       `json:"state" doc:"watched, limited, blocked, quarantined, by what is in force; empty: nothing is."`
+	State      string       `json:"state" doc:"watched (nothing is cut), limited, blocked or quarantined, by what is in force."`
 	Level      string       `json:"level" enum:"none,watch,notify,act" doc:"Of its open incident."`
 	Announced  Announced    `json:"announced" doc:"What the device shows of itself."`
 	MAC        string       `json:"mac,omitempty"`
