@@ -26,10 +26,10 @@ var auditList = list[cordon.Audit]{
 		{"id", func(a *cordon.Audit) any { return clean(a.ID) }}},
 	filters: func(q *cordon.Query) (all []filter) {
 		if q.User != "" {
-			all = append(all, filter{[]cond{where("usr = ? AND usr <> ''", clean(q.User))}, true})
+			all = append(all, filter{conds: []cond{where("usr = ? AND usr <> ''", clean(q.User))}, indexed: true})
 		}
 		if q.Verb != "" {
-			all = append(all, filter{[]cond{where("verb = ?", clean(q.Verb))}, true})
+			all = append(all, filter{conds: []cond{where("verb = ?", clean(q.Verb))}, indexed: true})
 		}
 		q.User, q.Verb = "", ""
 		return all

@@ -23,22 +23,22 @@ var detectionList = list[cordon.DetectionRecord]{
 		{"id", func(d *cordon.DetectionRecord) any { return clean(d.Detection.ID) }}},
 	filters: func(q *cordon.Query) (all []filter) {
 		if q.Device != "" {
-			all = append(all, filter{[]cond{where("device = ?", clean(q.Device))}, true})
+			all = append(all, filter{conds: []cond{where("device = ?", clean(q.Device))}, indexed: true})
 		}
-		if q.Kind != "" {
+		if q.Kind != "" && q.Kind != "*" {
 			all = append(all, kindFilter(q.Kind))
 		}
 		if q.Area != "" {
-			all = append(all, filter{[]cond{where("area = ?", clean(q.Area))}, true})
+			all = append(all, filter{conds: []cond{where("area = ?", clean(q.Area))}, indexed: true})
 		}
 		if q.Group != "" {
-			all = append(all, filter{[]cond{where("grp = ?", clean(q.Group))}, false})
+			all = append(all, filter{conds: []cond{where("grp = ?", clean(q.Group))}})
 		}
 		if q.Level != cordon.None {
-			all = append(all, filter{[]cond{where("level >= ?", int64(q.Level))}, false})
+			all = append(all, filter{conds: []cond{where("level >= ?", int64(q.Level))}})
 		}
 		if q.Router != "" {
-			all = append(all, filter{[]cond{where("router = ?", clean(q.Router))}, false})
+			all = append(all, filter{conds: []cond{where("router = ?", clean(q.Router))}})
 		}
 		q.Device, q.Kind, q.Area, q.Group, q.Level, q.Router = "", "", "", "", cordon.None, ""
 		return all
@@ -48,7 +48,7 @@ var detectionList = list[cordon.DetectionRecord]{
 // kindFilter is the filter of a kind, or of each kind that fits a pattern.
 func kindFilter(k cordon.Kind) filter {
 	if !strings.HasSuffix(string(k), "*") {
-		return filter{[]cond{where("kind = ?", clean(string(k)))}, true}
+		return filter{conds: []cond{where("kind = ?", clean(string(k)))}, indexed: true}
 	}
 	var f filter
 	for _, each := range cordon.Kinds() {
@@ -90,19 +90,19 @@ var actionList = list[cordon.ActionRecord]{
 		{"id", func(a *cordon.ActionRecord) any { return clean(a.Action.ID) }}},
 	filters: func(q *cordon.Query) (all []filter) {
 		if q.Device != "" {
-			all = append(all, filter{[]cond{where("device = ?", clean(q.Device))}, true})
+			all = append(all, filter{conds: []cond{where("device = ?", clean(q.Device))}, indexed: true})
 		}
 		if q.Area != "" {
-			all = append(all, filter{[]cond{where("area = ?", clean(q.Area))}, true})
+			all = append(all, filter{conds: []cond{where("area = ?", clean(q.Area))}, indexed: true})
 		}
 		if q.Verb != "" {
-			all = append(all, filter{[]cond{where("verb = ?", clean(q.Verb))}, true})
+			all = append(all, filter{conds: []cond{where("verb = ?", clean(q.Verb))}, indexed: true})
 		}
 		if q.Group != "" {
-			all = append(all, filter{[]cond{where("grp = ?", clean(q.Group))}, false})
+			all = append(all, filter{conds: []cond{where("grp = ?", clean(q.Group))}})
 		}
 		if q.Router != "" {
-			all = append(all, filter{[]cond{where("router = ?", clean(q.Router))}, false})
+			all = append(all, filter{conds: []cond{where("router = ?", clean(q.Router))}})
 		}
 		q.Device, q.Area, q.Verb, q.Group, q.Router = "", "", "", "", ""
 		return all

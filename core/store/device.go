@@ -38,16 +38,16 @@ var deviceList = list[cordon.DeviceRecord]{
 		{key[cordon.DeviceRecord]{"addr", func(d *cordon.DeviceRecord) any { return addrOf(&d.Device) }}, true}},
 	filters: func(q *cordon.Query) (all []filter) {
 		if q.Device != "" {
-			all = append(all, filter{[]cond{where("id = ?", clean(q.Device))}, true})
+			all = append(all, filter{conds: []cond{where("id = ?", clean(q.Device))}, indexed: true, rare: true})
 		}
 		if q.State == "watched" { // nearly all are
-			all = append(all, filter{[]cond{where("state = 'watched'")}, false})
+			all = append(all, filter{conds: []cond{where("state = 'watched'")}})
 		} else if q.State != "" {
-			all = append(all, filter{[]cond{where("state = ? AND state <> 'watched'", clean(q.State))}, true})
+			all = append(all, filter{conds: []cond{where("state = ? AND state <> 'watched'", clean(q.State))}, indexed: true, rare: true})
 		}
 		all = append(all, atLeast(q)...)
 		if q.Model != "" {
-			all = append(all, filter{[]cond{where("model = ? AND model <> ''", clean(q.Model))}, true})
+			all = append(all, filter{conds: []cond{where("model = ? AND model <> ''", clean(q.Model))}, indexed: true, rare: true})
 		}
 		q.Device, q.State, q.Model = "", "", ""
 		return append(all, whereabouts(q, "grp = ? AND grp <> ''")...)
@@ -58,7 +58,7 @@ var deviceList = list[cordon.DeviceRecord]{
 // of those rows.
 func atLeast(q *cordon.Query) (all []filter) {
 	if q.Level != cordon.None {
-		all = append(all, filter{[]cond{where(fmt.Sprintf("level >= %d", q.Level&3))}, true})
+		all = append(all, filter{conds: []cond{where(fmt.Sprintf("level >= %d", q.Level&3))}, indexed: true, rare: q.Level > cordon.Watch})
 	}
 	q.Level = cordon.None
 	return all

@@ -19,7 +19,7 @@ import (
 // dumped is every table, those that others refer to first, with what orders its rows.
 var dumped = []struct{ table, order string }{
 	{"accounts", "id"}, {"sites", "id"}, {"routers", "id"}, {"heard", "router, enrolled, boot"}, {"devices", "site, id"},
-	{"incidents", "site, id"}, {"detections", "site, id"}, {"actions", "site, id"}, {"desired", "site"}, {"shadows", "id"},
+	{"incidents", "site, id"}, {"incident_kinds", "k_site, k_id, kind"}, {"detections", "site, id"}, {"actions", "site, id"}, {"desired", "site"}, {"shadows", "id"},
 	{"numbers", "name"}, {"summaries", "day, source, device"}, {"peppers", "month"}, {"users", "id"},
 	{"grants", "usr, token, role, account, site"}, {"passkeys", "id"}, {"sessions", "hash"}, {"tokens", "id"},
 	{"audits", "id"}, {"answers", "usr, idem"}, {"webhooks", "id"},

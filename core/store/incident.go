@@ -29,42 +29,49 @@ var incidentList = list[cordon.IncidentRecord]{
 		{"id", func(i *cordon.IncidentRecord) any { return clean(i.Incident.ID) }}},
 	filters: func(q *cordon.Query) (all []filter) {
 		if q.Device != "" {
-			all = append(all, filter{[]cond{where("device = ?", clean(q.Device))}, true})
+			all = append(all, filter{conds: []cond{where("device = ?", clean(q.Device))}, indexed: true})
 		}
+		group := q.Group
+		q.Group = ""
+		all = append(all, whereabouts(q, "")...)
+		if q.Kind != "" && q.Kind != "*" {
+			all = append(all, ofKind(q.Kind))
+		}
+		q.Group = group
 		all = append(all, whereabouts(q, "grp = ? AND grp <> ''")...)
 		switch q.State {
 		case "open":
-			all = append(all, filter{[]cond{where("NOT ended AND closed = ''")}, true})
+			all = append(all, filter{conds: []cond{where("NOT ended AND closed = ''")}, indexed: true})
 		case "over":
-			all = append(all, filter{[]cond{where("ended OR closed <> ''")}, false})
+			all = append(all, filter{conds: []cond{where("ended OR closed <> ''")}})
 		case "":
 		default:
-			all = append(all, filter{[]cond{where("1 = 0")}, true}) // no incident is in another state
+			all = append(all, filter{conds: []cond{where("1 = 0")}, indexed: true}) // no incident is in another state
 		}
 		level := atLeast(q)
 		if len(level) > 0 && level[0].conds[0].text == "level >= 1" {
 			level[0].indexed = false // nearly all are
 		}
 		all = append(all, level...)
-		if q.Kind != "" {
-			all = append(all, filter{[]cond{ofKind(clean(string(q.Kind)))}, false})
-		}
 		if q.Router != "" {
-			all = append(all, filter{[]cond{where("router = ?", clean(q.Router))}, false})
+			all = append(all, filter{conds: []cond{where("router = ?", clean(q.Router))}})
 		}
 		q.Device, q.State, q.Kind, q.Router = "", "", "", ""
 		return all
 	},
 }
 
-// ofKind finds incidents of a kind or pattern in "|scan.mirai|dos.syn|".
-func ofKind(kind string) cond {
-	text, isPattern := strings.CutSuffix(kind, "*")
+// ofKind is the filter of a kind or pattern: in "|scan.mirai|dos.syn|", or by the table
+// of kinds.
+func ofKind(kind cordon.Kind) filter {
+	text, isPattern := strings.CutSuffix(clean(string(kind)), "*")
 	if !isPattern {
 		text += "|"
 	}
 	text = strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(text)
-	return where("kinds LIKE ? ESCAPE '!'", "%|"+text+"%")
+	f := kindFilter(kind)
+	return filter{conds: []cond{where("kinds LIKE ? ESCAPE '!'", "%|"+text+"%")}, indexed: true,
+		by: &by{table: "incident_kinds", join: "site = k_site AND id = k_id", keys: []string{"k_opened", "k_site", "k_id"}, conds: f.conds}}
 }
 
 // Incidents returns a page of incidents, those opened last first. Since and Until are of

@@ -279,7 +279,7 @@ func (b *batch) deviceRow(r *report, d *cordon.Device, ord string) []any {
 
 // writeIncidents writes incidents, and their devices if those were not reported yet.
 func (b *batch) writeIncidents(ctx context.Context, tx dialect.Tx) error {
-	var rows, devices, levels [][]any
+	var rows, devices, levels, kinds [][]any
 	seen := make(map[place]bool)
 	for _, r := range inOrder(b.incidents) {
 		i := r.Incident
@@ -301,14 +301,31 @@ func (b *batch) writeIncidents(ctx context.Context, tx dialect.Tx) error {
 		ord = excluded.ord, version = incidents.version + 1 WHERE excluded.ord > incidents.ord RETURNING site, id`, wrote(func(p place) {
 			if r := b.incidents[p]; r != nil {
 				b.event(cordon.EventIncident, r, p.id, r.Incident.Level)
+				for k := range few(r.Incident.Kinds) {
+					kinds = append(kinds, []any{p.site, p.id, k, column.Moment(&r.Incident.Opened)})
+				}
 			}
 		}))
+	if err != nil {
+		return err
+	}
+	err = values(ctx, tx, "INSERT INTO incident_kinds (k_site, k_id, kind, k_opened) VALUES ", template(4), kinds, ` ON CONFLICT (k_site, k_id, kind) DO UPDATE
+		SET k_opened = excluded.k_opened WHERE incident_kinds.k_opened <> excluded.k_opened`, nil)
 	if err != nil {
 		return err
 	}
 	return values(ctx, tx, "WITH v (site, id) AS (VALUES ", "(?, ?)", levels, `), n (site, id, level) AS (SELECT v.site, v.id, COALESCE((SELECT MAX(i.level) FROM incidents i
 		WHERE i.site = v.site AND i.device = v.id AND NOT i.ended AND i.closed = ''), 0) FROM v)
 		UPDATE devices SET level = n.level, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.level <> n.level`, nil)
+}
+
+// few returns different kinds, as many as the document of an incident keeps.
+func few(kinds []cordon.Kind) map[string]bool {
+	out := make(map[string]bool)
+	for _, k := range kinds[:min(len(kinds), column.MaxKinds)] {
+		out[clean(string(k))] = true
+	}
+	return out
 }
 
 // deviceOf returns the device, an empty one if there is none.

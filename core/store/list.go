@@ -18,13 +18,13 @@ import (
 // A list is read in the order of its keys, from the key at which the last page ended.
 // Of the filters of a query one drives: its index has the keys behind its own column, so
 // that a page is a piece of that index. The others are looked at row by row, of at most
-// budget rows; where few rows fit, a page is short, and still says where the next begins.
+// two times budget rows; where few rows fit, a page is short, and still says where the next begins.
 const (
 	defaultLimit = 50
 	// defaultBudget is how many rows are looked at in a round, and rounds is how many
-	// there are for a page. 5,000 rows take PostgreSQL 5 ms.
-	defaultBudget = 5_000
-	rounds        = 4
+	// there are for a page. 2,000 rows take PostgreSQL 4 ms.
+	defaultBudget = 2_000
+	rounds        = 2
 	// maxCursor bounds what is taken for a cursor, in bytes.
 	maxCursor = 1024
 )
@@ -37,10 +37,20 @@ type cond struct {
 
 func where(text string, args ...any) cond { return cond{text, args} }
 
-// filter is a condition of a query: any of conds. indexed says that it may drive.
+// filter is a condition of a query: any of conds.
 type filter struct {
 	conds   []cond
-	indexed bool
+	indexed bool // may drive
+	rare    bool // leaves so little that it drives before a text
+	by      *by  // drives by another table; nil: by the list's own
+}
+
+// by is a table whose index finds records of a list.
+type by struct {
+	table string
+	join  string   // the condition under which the list's table is joined to it
+	keys  []string // its names of the list's keys
+	conds []cond
 }
 
 // key is a column that orders a list, and its value in a record: string or int64.
@@ -77,6 +87,8 @@ type scan[T any] struct {
 	keys   []key[T]
 	drives []cond
 	rest   []cond
+	index  string // the table that has the keys
+	from   string // what is read: that table, joined with the list's
 }
 
 // page returns a page of a list.
@@ -118,35 +130,33 @@ func (l *list[T]) scans(scope cordon.Scope, q cordon.Query) ([]scan[T], error) {
 		return nil, nil // nobody's
 	}
 	q.Cursor, q.Limit, q.Text = "", 0, ""
-	span, err := l.span(&q)
-	if err != nil {
-		return nil, err
+	since, until := q.Since, q.Until
+	if l.moment != "" {
+		q.Since, q.Until = 0, 0
 	}
 	filters := l.filters(&q)
 	if q != (cordon.Query{}) {
 		return nil, fmt.Errorf("list of %s has no such filter: %w", l.table, cordon.ErrInvalid)
 	}
-	s := scan[T]{keys: l.keys, drives: homes, rest: rest}
 	if text != "" && len(l.words) == 0 {
 		return nil, fmt.Errorf("list of %s has no names: %w", l.table, cordon.ErrInvalid)
 	}
+	s := scan[T]{keys: l.keys, drives: homes, rest: rest, index: l.table, from: l.table}
 	for _, f := range filters {
-		if !narrow && text == "" && f.indexed {
-			s.drives, narrow = f.conds, true
-		} else {
+		switch {
+		case narrow || !f.indexed || text != "" && !f.rare:
 			s.rest = append(s.rest, or(f.conds))
+		case f.by == nil:
+			s.drives, narrow = f.conds, true
+		default:
+			s.through(f.by, l.table)
+			narrow = true
 		}
 	}
 	if len(s.drives) == 0 {
 		s.drives = []cond{where("1 = 1")}
 	}
-	if len(span) > 0 && l.moment == l.keys[0].column {
-		for i := range s.drives {
-			s.drives[i] = and(append([]cond{s.drives[i]}, span...))
-		}
-	} else {
-		s.rest = append(s.rest, span...)
-	}
+	l.span(&s, since, until)
 	switch {
 	case text == "":
 		return []scan[T]{s}, nil
@@ -204,19 +214,35 @@ func (l *list[T]) homes(scope cordon.Scope, q *cordon.Query) (drives []cond, nar
 	return drives, true, rest
 }
 
-// span returns the conditions of the query's time.
-func (l *list[T]) span(q *cordon.Query) (all []cond, err error) {
-	if l.moment == "" {
-		return nil, nil // what is left in q is refused
+// through lets another table's index drive.
+func (s *scan[T]) through(b *by, table string) {
+	s.drives, s.index, s.from = b.conds, b.table, b.table+" JOIN "+table+" ON "+b.join
+	s.keys = slices.Clone(s.keys)
+	for i := range s.keys {
+		s.keys[i].column = b.keys[i]
 	}
-	if q.Since != 0 {
-		all = append(all, where(l.moment+" >= ?", micros(q.Since)))
+}
+
+// span adds the conditions of the query's time: to what drives, if it goes by that time.
+func (l *list[T]) span(s *scan[T], since, until cordon.Time) {
+	column, drives := l.moment, l.moment == l.keys[0].column
+	if drives {
+		column = s.keys[0].column
 	}
-	if q.Until != 0 {
-		all = append(all, where(l.moment+" < ?", micros(q.Until)))
+	var all []cond
+	if since != 0 {
+		all = append(all, where(column+" >= ?", micros(since)))
 	}
-	q.Since, q.Until = 0, 0
-	return all, nil
+	if until != 0 {
+		all = append(all, where(column+" < ?", micros(until)))
+	}
+	if !drives || len(all) == 0 {
+		s.rest = append(s.rest, all...)
+		return
+	}
+	for i := range s.drives {
+		s.drives[i] = and(append([]cond{s.drives[i]}, all...))
+	}
 }
 
 // search goes through one column after the other in which the text may stand, and leaves
@@ -231,7 +257,7 @@ func (l *list[T]) search(s scan[T], text string) (all []scan[T]) {
 				keys = append(keys, k)
 			}
 		}
-		all = append(all, scan[T]{keys: keys, drives: []cond{begins}, rest: slices.Clone(rest)})
+		all = append(all, scan[T]{keys: keys, drives: []cond{begins}, rest: slices.Clone(rest), index: s.index, from: s.from})
 		rest = append(rest, cond{"NOT (" + begins.text + ")", begins.args})
 	}
 	return all
@@ -313,26 +339,32 @@ func (l *list[T]) take(ctx context.Context, tx dialect.Tx, budget int, s *scan[T
 		}
 		return rows, until, err
 	}
-	// How far the budget goes is asked first: what is inserted or deleted meanwhile
-	// is then in one page or the other.
-	if until, err = l.boundary(ctx, tx, budget, s, drive, after); err != nil {
+	if rows, err = read(nil); err != nil {
 		return nil, nil, err
 	}
-	if rows, err = read(until); err == nil && len(rows) == want {
-		until = s.values(&rows[want-1])
+	if len(rows) < want {
+		// Few fit. As long as nothing is behind the budget, these are all. Otherwise they
+		// are read once more up to there: what is inserted or deleted meanwhile is then in
+		// one page or the other.
+		if until, err = l.boundary(ctx, tx, budget, s, drive, after); err != nil || until == nil {
+			return rows, nil, err
+		}
+		if rows, err = read(until); err != nil || len(rows) < want {
+			return rows, until, err
+		}
 	}
-	return rows, until, err
+	return rows, s.values(&rows[want-1]), nil
 }
 
 // piece is the statement that finds up to want rows of a drive behind after, up to to.
 func (l *list[T]) piece(s *scan[T], drive cond, after, to []any, budget, want int) *statement {
 	q := new(statement)
 	if len(s.rest) == 0 {
-		q.add("SELECT " + l.columns + " FROM " + l.table + " WHERE ")
+		q.add("SELECT " + l.columns + " FROM " + s.from + " WHERE ")
 		l.reach(q, s, drive, after, to)
 	} else {
 		// The inner limit keeps the database from another way than the drive's index.
-		q.add("SELECT " + l.columns + " FROM (SELECT * FROM " + l.table + " WHERE ")
+		q.add("SELECT " + l.columns + " FROM (SELECT " + l.table + ".* FROM " + s.from + " WHERE ")
 		l.reach(q, s, drive, after, to)
 		rest := join(s.rest, " AND ")
 		q.add(" LIMIT ?) AS near WHERE "+rest.text, append([]any{2 * budget}, rest.args...)...)
@@ -394,7 +426,7 @@ func (l *list[T]) far(s *scan[T], drive cond, after []any, budget int) *statemen
 	for _, k := range s.keys {
 		columns = append(columns, k.column)
 	}
-	q.add("SELECT " + strings.Join(columns, ", ") + " FROM " + l.table + " WHERE ")
+	q.add("SELECT " + strings.Join(columns, ", ") + " FROM " + s.index + " WHERE ")
 	l.reach(q, s, drive, after, nil)
 	q.add(" LIMIT 1 OFFSET ?", budget-1)
 	return q

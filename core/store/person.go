@@ -29,7 +29,7 @@ var userList = list[cordon.User]{
 		{key[cordon.User]{"name_key", func(u *cordon.User) any { return searchKey(u.Name) }}, true}},
 	filters: func(q *cordon.Query) (all []filter) {
 		if q.User != "" {
-			all = append(all, filter{[]cond{where("id = ?", clean(q.User))}, true})
+			all = append(all, filter{conds: []cond{where("id = ?", clean(q.User))}, indexed: true})
 		}
 		q.User = ""
 		return all

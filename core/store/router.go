@@ -30,7 +30,7 @@ var routerList = list[cordon.Router]{
 	filters: func(q *cordon.Query) (all []filter) {
 		add := func(value *string, text string) {
 			if *value != "" {
-				all = append(all, filter{[]cond{where(text, clean(*value))}, true})
+				all = append(all, filter{conds: []cond{where(text, clean(*value))}, indexed: true})
 			}
 			*value = ""
 		}
@@ -47,7 +47,7 @@ var routerList = list[cordon.Router]{
 			if *q.Online {
 				text = "online"
 			}
-			all = append(all, filter{[]cond{where(text)}, *q.Online})
+			all = append(all, filter{conds: []cond{where(text)}, indexed: *q.Online})
 		}
 		q.Online = nil
 		return all

@@ -28,11 +28,11 @@ var siteList = list[cordon.Site]{
 
 // whereabouts are the filters of area and group. byGroup is how rows of a group are found.
 func whereabouts(q *cordon.Query, byGroup string) (all []filter) {
-	if q.Group != "" {
-		all = append(all, filter{[]cond{where(byGroup, clean(q.Group))}, true})
-	}
 	if q.Area != "" {
-		all = append(all, filter{[]cond{where("area = ?", clean(q.Area))}, true})
+		all = append(all, filter{conds: []cond{where("area = ?", clean(q.Area))}, indexed: true})
+	}
+	if q.Group != "" {
+		all = append(all, filter{conds: []cond{where(byGroup, clean(q.Group))}, indexed: true})
 	}
 	q.Group, q.Area = "", ""
 	return all

@@ -22,6 +22,9 @@ const (
 	inForce = 1_024 // actions that a router says are in force
 )
 
+// MaxKinds is the most kinds of an incident.
+const MaxKinds = few
+
 // MaxDesired is the most devices, orders, permissions or releases of a site.
 const MaxDesired = many
 

@@ -169,6 +169,18 @@ CREATE INDEX incidents_grp ON incidents (grp, opened, site, id) WHERE grp <> '';
 CREATE INDEX incidents_device ON incidents (device, opened, site, id);
 CREATE INDEX incidents_last ON incidents (last);
 
+-- The same kinds, to find the incidents of one. Its names differ from those of incidents,
+-- which it is joined with.
+CREATE TABLE incident_kinds (
+  k_site   TEXT COLLATE "binary" NOT NULL,
+  k_id     TEXT COLLATE "binary" NOT NULL,
+  kind     TEXT COLLATE "binary" NOT NULL,
+  k_opened BIGINT NOT NULL,
+  PRIMARY KEY (k_site, k_id, kind),
+  FOREIGN KEY (k_site, k_id) REFERENCES incidents (site, id) ON DELETE CASCADE
+);
+CREATE INDEX incident_kinds_kind ON incident_kinds (kind, k_opened, k_site, k_id);
+
 CREATE TABLE detections (
   site      TEXT COLLATE "binary" NOT NULL REFERENCES sites (id),
   id        TEXT COLLATE "binary" NOT NULL,
