@@ -7,35 +7,36 @@ import (
 	"strings"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 )
 
-var accounts = newTable("accounts", "id, reference, name, name_key, sort, locale, policy, created, version")
+var accounts = table.New("accounts", "id, reference, name, name_key, sort, locale, policy, created, version")
 
 func accountRow(a *cordon.Account) []any {
-	return []any{id(&a.ID), id(&a.Reference), name(&a.Name), sought(searchKey(a.Name)), id(&a.Sort), id(&a.Locale), id(&a.Policy),
+	return []any{id(&a.ID), id(&a.Reference), name(&a.Name), sought(table.SearchKey(a.Name)), id(&a.Sort), id(&a.Locale), id(&a.Policy),
 		column.Moment(&a.Created), column.Number(&a.Version)}
 }
 
-var accountList = list[cordon.Account]{
-	table: accounts.name, columns: accounts.columns, row: accountRow, account: "id = ?",
-	keys: []key[cordon.Account]{{"id", func(a *cordon.Account) any { return clean(a.ID) }}},
-	words: []word[cordon.Account]{
-		{key[cordon.Account]{"name_key", func(a *cordon.Account) any { return searchKey(a.Name) }}, true},
-		{key[cordon.Account]{"reference", func(a *cordon.Account) any { return clean(a.Reference) }}, false}},
-	filters: func(*cordon.Query) []filter { return nil },
+var accountList = table.List[cordon.Account]{
+	Table: accounts.Name, Columns: accounts.Columns, Row: accountRow, Account: "id = ?",
+	Keys: []table.Key[cordon.Account]{table.Of("id", func(a *cordon.Account) any { return clean(a.ID) })},
+	Words: []table.Word[cordon.Account]{
+		table.Folded("name_key", func(a *cordon.Account) any { return table.SearchKey(a.Name) }),
+		table.Exact("reference", func(a *cordon.Account) any { return clean(a.Reference) })},
+	Filters: func(*cordon.Query) []table.Filter { return nil },
 }
 
 // Accounts returns a page of accounts, by ID, or by name or reference when the query has
 // a Text. A scope's sites are not asked: who sees one site does not see its account.
 func (s *Store) Accounts(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Account], error) {
-	return accountList.page(ctx, s.db.Read(), s.budget, scope, q)
+	return accountList.Page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Account returns an account.
 func (s *Store) Account(ctx context.Context, id string) (cordon.Account, error) {
-	return one(ctx, s.db.Read(), "account "+id, accountRow, accounts.select_+" WHERE id = $1", clean(id))
+	return table.One(ctx, s.db.Read(), "account "+id, accountRow, accounts.Select+" WHERE id = $1", clean(id))
 }
 
 // PutAccount creates an account at Version 0, else changes it if Version is the stored
@@ -48,11 +49,11 @@ func (s *Store) PutAccount(ctx context.Context, a *cordon.Account) error {
 }
 
 // putIn puts a record in a transaction of its own, and does what else belongs to it.
-func (s *Store) putIn(ctx context.Context, t table, what string, version *int64, row func() []any, also func(dialect.Tx) error) error {
+func (s *Store) putIn(ctx context.Context, t table.Table, what string, version *int64, row func() []any, also func(dialect.Tx) error) error {
 	was := *version
 	err := s.write(ctx, func(tx dialect.Tx) error {
 		*version = was
-		if err := put(ctx, tx, t, what, version, row()); err != nil || also == nil {
+		if err := table.Put(ctx, tx, t, what, version, row()); err != nil || also == nil {
 			return err
 		}
 		return also(tx)
@@ -85,11 +86,11 @@ func (s *Store) EraseAccount(ctx context.Context, id string) error {
 			"DELETE FROM sites WHERE account = ?",
 		} {
 			args := slices.Repeat([]any{id}, strings.Count(text, "?"))
-			if _, err := exec(ctx, tx, text, args...); err != nil {
+			if _, err := table.Exec(ctx, tx, text, args...); err != nil {
 				return fmt.Errorf("erase account %s: %w", id, err)
 			}
 		}
-		n, err := exec(ctx, tx, "DELETE FROM accounts WHERE id = ?", id)
+		n, err := table.Exec(ctx, tx, "DELETE FROM accounts WHERE id = ?", id)
 		if err == nil && n == 0 {
 			err = cordon.ErrNotFound
 		}

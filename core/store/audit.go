@@ -6,8 +6,9 @@ import (
 	"time"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 	"cordon/internal/ident"
 )
 
@@ -18,18 +19,18 @@ func auditRow(a *cordon.Audit) []any {
 		name(&a.Object), line(&a.Reason), line(&a.Result), id(&a.Addr)}
 }
 
-var auditList = list[cordon.Audit]{
-	table: "audits", columns: auditColumns, row: auditRow,
-	account: "account = ? AND account <> ''", site: "site = ? AND site <> ''", moment: "at", newest: true,
-	keys: []key[cordon.Audit]{
-		{"at", func(a *cordon.Audit) any { return micros(a.At) }},
-		{"id", func(a *cordon.Audit) any { return clean(a.ID) }}},
-	filters: func(q *cordon.Query) (all []filter) {
+var auditList = table.List[cordon.Audit]{
+	Table: "audits", Columns: auditColumns, Row: auditRow,
+	Account: "account = ? AND account <> ''", Site: "site = ? AND site <> ''", Moment: "at", Newest: true,
+	Keys: []table.Key[cordon.Audit]{
+		table.Of("at", func(a *cordon.Audit) any { return micros(a.At) }),
+		table.Of("id", func(a *cordon.Audit) any { return clean(a.ID) })},
+	Filters: func(q *cordon.Query) (all []table.Filter) {
 		if q.User != "" {
-			all = append(all, filter{conds: []cond{where("usr = ? AND usr <> ''", clean(q.User))}, indexed: true})
+			all = append(all, table.Drives("usr = ? AND usr <> ''", clean(q.User)))
 		}
 		if q.Verb != "" {
-			all = append(all, filter{conds: []cond{where("verb = ?", clean(q.Verb))}, indexed: true})
+			all = append(all, table.Drives("verb = ?", clean(q.Verb)))
 		}
 		q.User, q.Verb = "", ""
 		return all
@@ -53,13 +54,13 @@ func (s *Store) audit(ctx context.Context, tx dialect.Tx, a cordon.Audit) error 
 	if a.At == 0 {
 		a.At = s.now()
 	}
-	_, err := exec(ctx, tx, "INSERT INTO audits ("+auditColumns+") VALUES "+template(12)+" ON CONFLICT (id) DO NOTHING", auditRow(&a)...)
+	_, err := table.Exec(ctx, tx, "INSERT INTO audits ("+auditColumns+") VALUES "+table.Row(12)+" ON CONFLICT (id) DO NOTHING", auditRow(&a)...)
 	return err
 }
 
 // Audits returns a page of the record, the newest first.
 func (s *Store) Audits(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Audit], error) {
-	return auditList.page(ctx, s.db.Read(), s.budget, scope, q)
+	return auditList.Page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // answersLast is how long an answer can be asked for again.
@@ -70,7 +71,7 @@ func (s *Store) Remember(ctx context.Context, user, key string, request [32]byte
 	now := s.now()
 	return s.change(ctx, "remember an answer", `INSERT INTO answers (usr, idem, request, answer, at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (usr, idem) DO UPDATE SET request = excluded.request, answer = excluded.answer, at = excluded.at WHERE answers.at <= ?`,
-		clean(user), column.Clean(key, nameBytes), column.Hash(&request), column.Bytes(&answer), micros(now), micros(now.Add(-answersLast)))
+		clean(user), column.Clean(key, table.NameBytes), column.Hash(&request), column.Bytes(&answer), micros(now), micros(now.Add(-answersLast)))
 }
 
 // Recall returns what Remember kept, and the hash of the request that it answered.
@@ -79,13 +80,13 @@ func (s *Store) Recall(ctx context.Context, user, key string) (request [32]byte,
 		request [32]byte
 		answer  []byte
 	}
-	r, err := one(ctx, s.db.Read(), "remembered answer", func(r *remembered) []any {
+	r, err := table.One(ctx, s.db.Read(), "remembered answer", func(r *remembered) []any {
 		return []any{column.Hash(&r.request), column.Bytes(&r.answer)}
-	}, "SELECT request, answer FROM answers WHERE usr = $1 AND idem = $2 AND at > $3", clean(user), column.Clean(key, nameBytes), micros(s.now().Add(-answersLast)))
+	}, "SELECT request, answer FROM answers WHERE usr = $1 AND idem = $2 AND at > $3", clean(user), column.Clean(key, table.NameBytes), micros(s.now().Add(-answersLast)))
 	return r.request, r.answer, err
 }
 
-var webhooks = newTable("webhooks", "id, account, url, secret, events, level, created, failed, version")
+var webhooks = table.New("webhooks", "id, account, url, secret, events, level, created, failed, version")
 
 func webhookRow(w *cordon.Webhook) []any {
 	return []any{id(&w.ID), id(&w.Account), column.Text(&w.URL, 2048), column.Bytes(&w.Secret), column.Events(&w.Events), column.Number(&w.Level),
@@ -94,12 +95,12 @@ func webhookRow(w *cordon.Webhook) []any {
 
 // Webhooks returns an account's webhooks.
 func (s *Store) Webhooks(ctx context.Context, account string) ([]cordon.Webhook, error) {
-	return some(ctx, s, "webhooks of "+account, webhookRow, webhooks.select_+" WHERE account = $1 ORDER BY account, id", clean(account))
+	return some(ctx, s, "webhooks of "+account, webhookRow, webhooks.Select+" WHERE account = $1 ORDER BY account, id", clean(account))
 }
 
 // Webhook returns a webhook.
 func (s *Store) Webhook(ctx context.Context, id string) (cordon.Webhook, error) {
-	return one(ctx, s.db.Read(), "webhook "+id, webhookRow, webhooks.select_+" WHERE id = $1", clean(id))
+	return table.One(ctx, s.db.Read(), "webhook "+id, webhookRow, webhooks.Select+" WHERE id = $1", clean(id))
 }
 
 // PutWebhook creates a webhook at Version 0, else changes one if Version is the stored

@@ -7,8 +7,9 @@ import (
 	"fmt"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 	"cordon/internal/ident"
 )
 
@@ -24,11 +25,11 @@ func (s *Store) Desired(ctx context.Context, site string) (cordon.Desired, error
 }
 
 func (s *Store) desired(ctx context.Context, tx dialect.Tx, site string) (cordon.Desired, error) {
-	d, err := one(ctx, tx, "desired state of "+site, desiredRow, "SELECT site, version, at, policy, desired FROM desired WHERE site = $1", clean(site))
+	d, err := table.One(ctx, tx, "desired state of "+site, desiredRow, "SELECT site, version, at, policy, desired FROM desired WHERE site = $1", clean(site))
 	if !errors.Is(err, cordon.ErrNotFound) {
 		return d, err
 	}
-	policies, err := one(ctx, tx, "site "+site, func(p *[2]cordon.Policy) []any { return []any{id(&p[0]), id(&p[1])} },
+	policies, err := table.One(ctx, tx, "site "+site, func(p *[2]cordon.Policy) []any { return []any{id(&p[0]), id(&p[1])} },
 		"SELECT s.policy, a.policy FROM sites s JOIN accounts a ON a.id = s.account WHERE s.id = $1", clean(site))
 	return cordon.Desired{Site: site, Policy: cmp.Or(policies[0], policies[1], s.cfg.Policy)}, err
 }
@@ -54,11 +55,11 @@ func (s *Store) ChangeDesired(ctx context.Context, site string, a cordon.Audit, 
 			return fmt.Errorf("%d entries, at most %d: %w", n, column.MaxDesired, cordon.ErrInvalid)
 		}
 		d.Site, d.Version, d.At = home.ID, version+1, column.OfMicros(micros(s.now()))
-		if _, err := exec(ctx, tx, `INSERT INTO desired (site, version, at, policy, desired) VALUES (?, ?, ?, ?, ?) ON CONFLICT (site) DO UPDATE
+		if _, err := table.Exec(ctx, tx, `INSERT INTO desired (site, version, at, policy, desired) VALUES (?, ?, ?, ?, ?) ON CONFLICT (site) DO UPDATE
 			SET version = excluded.version, at = excluded.at, policy = excluded.policy, desired = excluded.desired`, desiredRow(&d)...); err != nil {
 			return err
 		}
-		if _, err := exec(ctx, tx, "UPDATE routers SET desired = ? WHERE site = ? AND state <> 'revoked'", column.Number(&d.Version), clean(site)); err != nil {
+		if _, err := table.Exec(ctx, tx, "UPDATE routers SET desired = ? WHERE site = ? AND state <> 'revoked'", column.Number(&d.Version), clean(site)); err != nil {
 			return err
 		}
 		a.Account, a.Site = cmp.Or(a.Account, home.Account), cmp.Or(a.Site, home.ID)
@@ -77,7 +78,7 @@ func (s *Store) Enforced(ctx context.Context, site string) (cordon.Enforced, cor
 		cordon.Enforced
 		at cordon.Time
 	}
-	a, err := one(ctx, s.db.Read(), "router of site "+site, func(a *actual) []any {
+	a, err := table.One(ctx, s.db.Read(), "router of site "+site, func(a *actual) []any {
 		return []any{column.Number(&a.Version), column.Enforced(&a.Enforced), column.Moment(&a.at)}
 	}, "SELECT enforced, actual, actual_at FROM routers WHERE site = $1 AND site IS NOT NULL AND state <> 'revoked'", clean(site))
 	return a.Enforced, a.at, err
@@ -108,11 +109,11 @@ func (s *Store) Shadows(ctx context.Context) (found []cordon.Shadow, number uint
 }
 
 func (s *Store) shadows(ctx context.Context, tx dialect.Tx) ([]cordon.Shadow, error) {
-	return all(ctx, tx, shadowRow, "SELECT "+shadowColumns+" FROM shadows WHERE expires > $1 ORDER BY at, id", micros(s.now()))
+	return table.All(ctx, tx, shadowRow, "SELECT "+shadowColumns+" FROM shadows WHERE expires > $1 ORDER BY at, id", micros(s.now()))
 }
 
 func (s *Store) number(ctx context.Context, tx dialect.Tx, name, lock string) (uint64, error) {
-	n, err := one(ctx, tx, "number of "+name, func(n *uint64) []any { return []any{column.Number(n)} }, "SELECT value FROM numbers WHERE name = $1"+lock, name)
+	n, err := table.One(ctx, tx, "number of "+name, func(n *uint64) []any { return []any{column.Number(n)} }, "SELECT value FROM numbers WHERE name = $1"+lock, name)
 	if errors.Is(err, cordon.ErrNotFound) {
 		return 0, nil
 	}
@@ -137,7 +138,7 @@ func (s *Store) ChangeShadows(ctx context.Context, a cordon.Audit, change func([
 		if len(found) > maxShadows {
 			return fmt.Errorf("%d rules, at most %d: %w", len(found), maxShadows, cordon.ErrInvalid)
 		}
-		if _, err := exec(ctx, tx, "DELETE FROM shadows"); err != nil {
+		if _, err := table.Exec(ctx, tx, "DELETE FROM shadows"); err != nil {
 			return err
 		}
 		var rows [][]any
@@ -147,7 +148,7 @@ func (s *Store) ChangeShadows(ctx context.Context, a cordon.Audit, change func([
 			}
 			rows = append(rows, shadowRow(&found[i]))
 		}
-		if err := values(ctx, tx, "INSERT INTO shadows ("+shadowColumns+") VALUES ", template(8), rows, "", nil); err != nil {
+		if err := table.Values(ctx, tx, "INSERT INTO shadows ("+shadowColumns+") VALUES ", table.Row(8), rows, "", nil); err != nil {
 			return err
 		}
 		return s.audit(ctx, tx, a)
@@ -160,7 +161,7 @@ func (s *Store) ChangeShadows(ctx context.Context, a cordon.Audit, change func([
 
 // next counts a number up; others who do wait until the transaction ends.
 func (s *Store) next(ctx context.Context, tx dialect.Tx, name string) (uint64, error) {
-	return one(ctx, tx, "number of "+name, func(n *uint64) []any { return []any{column.Number(n)} },
+	return table.One(ctx, tx, "number of "+name, func(n *uint64) []any { return []any{column.Number(n)} },
 		"INSERT INTO numbers (name, value) VALUES ($1, 1) ON CONFLICT (name) DO UPDATE SET value = numbers.value + 1 RETURNING value", name)
 }
 

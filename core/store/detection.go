@@ -5,7 +5,8 @@ import (
 	"strings"
 
 	"cordon"
-	"cordon/core/store/column"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
 )
 
 const detectionColumns = "site, id, account, area, router, agent, kind, level, at, shadowed, detection, received"
@@ -15,30 +16,30 @@ func detectionRow(d *cordon.DetectionRecord) []any {
 		column.Number(&d.Detection.Level), column.Moment(&d.Detection.At), column.Flag(&d.Shadowed), column.Detection(&d.Detection), column.Moment(&d.Received)}
 }
 
-var detectionList = list[cordon.DetectionRecord]{
-	table: "detections", columns: detectionColumns, row: detectionRow, account: "account = ?", site: "site = ?", moment: "at", newest: true,
-	keys: []key[cordon.DetectionRecord]{
-		{"at", func(d *cordon.DetectionRecord) any { return micros(d.Detection.At) }},
-		{"site", func(d *cordon.DetectionRecord) any { return clean(d.Site) }},
-		{"id", func(d *cordon.DetectionRecord) any { return clean(d.Detection.ID) }}},
-	filters: func(q *cordon.Query) (all []filter) {
+var detectionList = table.List[cordon.DetectionRecord]{
+	Table: "detections", Columns: detectionColumns, Row: detectionRow, Account: "account = ?", Site: "site = ?", Moment: "at", Newest: true,
+	Keys: []table.Key[cordon.DetectionRecord]{
+		table.Of("at", func(d *cordon.DetectionRecord) any { return micros(d.Detection.At) }),
+		table.Of("site", func(d *cordon.DetectionRecord) any { return clean(d.Site) }),
+		table.Of("id", func(d *cordon.DetectionRecord) any { return clean(d.Detection.ID) })},
+	Filters: func(q *cordon.Query) (all []table.Filter) {
 		if q.Device != "" {
-			all = append(all, filter{conds: []cond{where("device = ?", clean(q.Device))}, indexed: true})
+			all = append(all, table.Drives("device = ?", clean(q.Device)))
 		}
 		if q.Kind != "" && q.Kind != "*" {
 			all = append(all, kindFilter(q.Kind))
 		}
 		if q.Area != "" {
-			all = append(all, filter{conds: []cond{where("area = ?", clean(q.Area))}, indexed: true})
+			all = append(all, table.Drives("area = ?", clean(q.Area)))
 		}
 		if q.Group != "" {
-			all = append(all, filter{conds: []cond{where("grp = ?", clean(q.Group))}})
+			all = append(all, table.Left("grp = ?", clean(q.Group)))
 		}
 		if q.Level != cordon.None {
-			all = append(all, filter{conds: []cond{where("level >= ?", int64(q.Level))}})
+			all = append(all, table.Left("level >= ?", int64(q.Level)))
 		}
 		if q.Router != "" {
-			all = append(all, filter{conds: []cond{where("router = ?", clean(q.Router))}})
+			all = append(all, table.Left("router = ?", clean(q.Router)))
 		}
 		q.Device, q.Kind, q.Area, q.Group, q.Level, q.Router = "", "", "", "", cordon.None, ""
 		return all
@@ -46,30 +47,30 @@ var detectionList = list[cordon.DetectionRecord]{
 }
 
 // kindFilter is the filter of a kind, or of each kind that fits a pattern.
-func kindFilter(k cordon.Kind) filter {
+func kindFilter(k cordon.Kind) table.Filter {
 	if !strings.HasSuffix(string(k), "*") {
-		return filter{conds: []cond{where("kind = ?", clean(string(k)))}, indexed: true}
+		return table.Drives("kind = ?", clean(string(k)))
 	}
-	var f filter
+	var f table.Filter
 	for _, each := range cordon.Kinds() {
 		if each.Match(string(k)) {
-			f.conds = append(f.conds, where("kind = ?", string(each)))
+			f.Conds = append(f.Conds, table.Where("kind = ?", string(each)))
 		}
 	}
-	if f.indexed = true; len(f.conds) == 0 {
-		f.conds = []cond{where("1 = 0")}
+	if f.Indexed = true; len(f.Conds) == 0 {
+		f.Conds = []table.Cond{table.Where("1 = 0")}
 	}
 	return f
 }
 
 // Detections returns a page of detections, the newest first.
 func (s *Store) Detections(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.DetectionRecord], error) {
-	return detectionList.page(ctx, s.db.Read(), s.budget, scope, q)
+	return detectionList.Page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Detection returns a detection of a site.
 func (s *Store) Detection(ctx context.Context, site, id string) (cordon.DetectionRecord, error) {
-	return one(ctx, s.db.Read(), "detection "+id+" of site "+site, detectionRow,
+	return table.One(ctx, s.db.Read(), "detection "+id+" of site "+site, detectionRow,
 		"SELECT "+detectionColumns+" FROM detections WHERE site = $1 AND id = $2", clean(site), clean(id))
 }
 
@@ -82,27 +83,27 @@ func actionRow(a *cordon.ActionRecord) []any {
 		line(&a.Error), column.Moment(&a.Updated), column.Moment(&at)}
 }
 
-var actionList = list[cordon.ActionRecord]{
-	table: "actions", columns: actionColumns, row: actionRow, account: "account = ?", site: "site = ?", moment: "at", newest: true,
-	keys: []key[cordon.ActionRecord]{
-		{"at", func(a *cordon.ActionRecord) any { return micros(a.Action.At) }},
-		{"site", func(a *cordon.ActionRecord) any { return clean(a.Site) }},
-		{"id", func(a *cordon.ActionRecord) any { return clean(a.Action.ID) }}},
-	filters: func(q *cordon.Query) (all []filter) {
+var actionList = table.List[cordon.ActionRecord]{
+	Table: "actions", Columns: actionColumns, Row: actionRow, Account: "account = ?", Site: "site = ?", Moment: "at", Newest: true,
+	Keys: []table.Key[cordon.ActionRecord]{
+		table.Of("at", func(a *cordon.ActionRecord) any { return micros(a.Action.At) }),
+		table.Of("site", func(a *cordon.ActionRecord) any { return clean(a.Site) }),
+		table.Of("id", func(a *cordon.ActionRecord) any { return clean(a.Action.ID) })},
+	Filters: func(q *cordon.Query) (all []table.Filter) {
 		if q.Device != "" {
-			all = append(all, filter{conds: []cond{where("device = ?", clean(q.Device))}, indexed: true})
+			all = append(all, table.Drives("device = ?", clean(q.Device)))
 		}
 		if q.Area != "" {
-			all = append(all, filter{conds: []cond{where("area = ?", clean(q.Area))}, indexed: true})
+			all = append(all, table.Drives("area = ?", clean(q.Area)))
 		}
 		if q.Verb != "" {
-			all = append(all, filter{conds: []cond{where("verb = ?", clean(q.Verb))}, indexed: true})
+			all = append(all, table.Drives("verb = ?", clean(q.Verb)))
 		}
 		if q.Group != "" {
-			all = append(all, filter{conds: []cond{where("grp = ?", clean(q.Group))}})
+			all = append(all, table.Left("grp = ?", clean(q.Group)))
 		}
 		if q.Router != "" {
-			all = append(all, filter{conds: []cond{where("router = ?", clean(q.Router))}})
+			all = append(all, table.Left("router = ?", clean(q.Router)))
 		}
 		q.Device, q.Area, q.Verb, q.Group, q.Router = "", "", "", "", ""
 		return all
@@ -111,5 +112,5 @@ var actionList = list[cordon.ActionRecord]{
 
 // Actions returns a page of actions, the newest first.
 func (s *Store) Actions(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.ActionRecord], error) {
-	return actionList.page(ctx, s.db.Read(), s.budget, scope, q)
+	return actionList.Page(ctx, s.db.Read(), s.budget, scope, q)
 }

@@ -6,8 +6,9 @@ import (
 	"fmt"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 )
 
 const deviceColumns = "site, id, account, area, device, said, room, state, level, updated, version"
@@ -17,7 +18,9 @@ func deviceRow(d *cordon.DeviceRecord) []any {
 		name(&d.Room), id(&d.State), column.Number(&d.Level), column.Moment(&d.Updated), column.Number(&d.Version)}
 }
 
-func labelOf(d *cordon.DeviceRecord) string { return searchKey(cmp.Or(d.Said.Name, d.Device.Name)) }
+func labelOf(d *cordon.DeviceRecord) string {
+	return table.SearchKey(cmp.Or(d.Said.Name, d.Device.Name))
+}
 
 func addrOf(d *cordon.Device) string {
 	if len(d.Addrs) == 0 {
@@ -26,28 +29,28 @@ func addrOf(d *cordon.Device) string {
 	return d.Addrs[0].String()
 }
 
-var deviceList = list[cordon.DeviceRecord]{
-	table: "devices", columns: deviceColumns, row: deviceRow, account: "account = ?", site: "site = ?", moment: "last",
-	keys: []key[cordon.DeviceRecord]{
-		{"site", func(d *cordon.DeviceRecord) any { return clean(d.Site) }},
-		{"id", func(d *cordon.DeviceRecord) any { return clean(d.Device.ID) }}},
-	words: []word[cordon.DeviceRecord]{
-		{key[cordon.DeviceRecord]{"label", func(d *cordon.DeviceRecord) any { return labelOf(d) }}, true},
-		{key[cordon.DeviceRecord]{"maker", func(d *cordon.DeviceRecord) any { return searchKey(d.Device.Maker) }}, true},
-		{key[cordon.DeviceRecord]{"id", func(d *cordon.DeviceRecord) any { return clean(d.Device.ID) }}, true},
-		{key[cordon.DeviceRecord]{"addr", func(d *cordon.DeviceRecord) any { return addrOf(&d.Device) }}, true}},
-	filters: func(q *cordon.Query) (all []filter) {
+var deviceList = table.List[cordon.DeviceRecord]{
+	Table: "devices", Columns: deviceColumns, Row: deviceRow, Account: "account = ?", Site: "site = ?", Moment: "last",
+	Keys: []table.Key[cordon.DeviceRecord]{
+		table.Of("site", func(d *cordon.DeviceRecord) any { return clean(d.Site) }),
+		table.Of("id", func(d *cordon.DeviceRecord) any { return clean(d.Device.ID) })},
+	Words: []table.Word[cordon.DeviceRecord]{
+		table.Folded("label", func(d *cordon.DeviceRecord) any { return labelOf(d) }),
+		table.Folded("maker", func(d *cordon.DeviceRecord) any { return table.SearchKey(d.Device.Maker) }),
+		table.Folded("id", func(d *cordon.DeviceRecord) any { return clean(d.Device.ID) }),
+		table.Folded("addr", func(d *cordon.DeviceRecord) any { return addrOf(&d.Device) })},
+	Filters: func(q *cordon.Query) (all []table.Filter) {
 		if q.Device != "" {
-			all = append(all, filter{conds: []cond{where("id = ?", clean(q.Device))}, indexed: true, rare: true})
+			all = append(all, table.Rare("id = ?", clean(q.Device)))
 		}
 		if q.State == "watched" { // nearly all are
-			all = append(all, filter{conds: []cond{where("state = 'watched'")}})
+			all = append(all, table.Left("state = 'watched'"))
 		} else if q.State != "" {
-			all = append(all, filter{conds: []cond{where("state = ? AND state <> 'watched'", clean(q.State))}, indexed: true, rare: true})
+			all = append(all, table.Rare("state = ? AND state <> 'watched'", clean(q.State)))
 		}
 		all = append(all, atLeast(q)...)
 		if q.Model != "" {
-			all = append(all, filter{conds: []cond{where("model = ? AND model <> ''", clean(q.Model))}, indexed: true, rare: true})
+			all = append(all, table.Rare("model = ? AND model <> ''", clean(q.Model)))
 		}
 		q.Device, q.State, q.Model = "", "", ""
 		return append(all, whereabouts(q, "grp = ? AND grp <> ''")...)
@@ -56,9 +59,11 @@ var deviceList = list[cordon.DeviceRecord]{
 
 // atLeast is the filter of a level. It is written as a number, because the indices are
 // of those rows.
-func atLeast(q *cordon.Query) (all []filter) {
+func atLeast(q *cordon.Query) (all []table.Filter) {
 	if q.Level != cordon.None {
-		all = append(all, filter{conds: []cond{where(fmt.Sprintf("level >= %d", q.Level&3))}, indexed: true, rare: q.Level > cordon.Watch})
+		f := table.Drives(fmt.Sprintf("level >= %d", q.Level&3))
+		f.Rare = q.Level > cordon.Watch
+		all = append(all, f)
 	}
 	q.Level = cordon.None
 	return all
@@ -67,7 +72,7 @@ func atLeast(q *cordon.Query) (all []filter) {
 // Devices returns a page of devices, by site and ID, or by name, maker, ID or address
 // when the query has a Text. Since and Until are of when they were last seen.
 func (s *Store) Devices(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.DeviceRecord], error) {
-	return deviceList.page(ctx, s.db.Read(), s.budget, scope, q)
+	return deviceList.Page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Device returns a device of a site.
@@ -76,7 +81,7 @@ func (s *Store) Device(ctx context.Context, site, id string) (cordon.DeviceRecor
 }
 
 func (s *Store) device(ctx context.Context, tx dialect.Tx, site, id, lock string) (cordon.DeviceRecord, error) {
-	return one(ctx, tx, "device "+id+" of site "+site, deviceRow,
+	return table.One(ctx, tx, "device "+id+" of site "+site, deviceRow,
 		"SELECT "+deviceColumns+" FROM devices WHERE site = $1 AND id = $2"+lock, clean(site), clean(id))
 }
 
@@ -94,7 +99,7 @@ func (s *Store) PutDevice(ctx context.Context, d *cordon.DeviceRecord) error {
 			return cordon.ErrConflict
 		}
 		is.Said, version = d.Said, is.Version+1
-		_, err = exec(ctx, tx, "UPDATE devices SET said = ?, room = ?, label = ?, version = ? WHERE site = ? AND id = ?",
+		_, err = table.Exec(ctx, tx, "UPDATE devices SET said = ?, room = ?, label = ?, version = ? WHERE site = ? AND id = ?",
 			column.Said(&d.Said), name(&d.Room), labelOf(&is), version, clean(d.Site), clean(d.Device.ID))
 		return err
 	})

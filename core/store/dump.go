@@ -13,7 +13,8 @@ import (
 	"strings"
 
 	"cordon"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/dialect"
 )
 
 // dumped is every table, those that others refer to first, with what orders its rows.
@@ -141,16 +142,16 @@ func (s *Store) Load(ctx context.Context, r io.Reader) error {
 }
 
 func load(ctx context.Context, tx dialect.Tx, in *bufio.Scanner) error {
-	for _, table := range []string{"accounts", "users", "audits"} {
-		found, err := all(ctx, tx, func(n *int) []any { return []any{n} }, "SELECT 1 FROM "+table+" LIMIT 1")
+	for _, name := range []string{"accounts", "users", "audits"} {
+		found, err := table.All(ctx, tx, func(n *int) []any { return []any{n} }, "SELECT 1 FROM "+name+" LIMIT 1")
 		if err != nil {
 			return err
 		}
 		if len(found) > 0 {
-			return fmt.Errorf("there are %s already: %w", table, cordon.ErrConflict)
+			return fmt.Errorf("there are %s already: %w", name, cordon.ErrConflict)
 		}
 	}
-	if _, err := exec(ctx, tx, "DELETE FROM numbers"); err != nil {
+	if _, err := table.Exec(ctx, tx, "DELETE FROM numbers"); err != nil {
 		return err
 	}
 	var rows [][]any
@@ -160,7 +161,7 @@ func load(ctx context.Context, tx dialect.Tx, in *bufio.Scanner) error {
 		if len(rows) == 0 {
 			return nil
 		}
-		err := values(ctx, tx, "INSERT INTO "+now.Table+" ("+strings.Join(now.Columns, ", ")+") VALUES ", template(len(now.Columns)), rows, "", nil)
+		err := table.Values(ctx, tx, "INSERT INTO "+now.Table+" ("+strings.Join(now.Columns, ", ")+") VALUES ", table.Row(len(now.Columns)), rows, "", nil)
 		rows = rows[:0]
 		return err
 	}

@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 	"cordon/internal/ident"
 )
 
@@ -93,7 +94,7 @@ func (i *importer) read(ctx context.Context, tx dialect.Tx, list []cordon.Router
 		}
 		return err
 	}
-	if err := in(ctx, tx, accounts.select_+" WHERE reference IN ", sorted(accountRefs), "", func(rows *sql.Rows) error {
+	if err := table.In(ctx, tx, accounts.Select+" WHERE reference IN ", sorted(accountRefs), "", func(rows *sql.Rows) error {
 		var v cordon.Account
 		err := rows.Scan(accountRow(&v)...)
 		i.accounts[v.Reference] = &v
@@ -101,19 +102,19 @@ func (i *importer) read(ctx context.Context, tx dialect.Tx, list []cordon.Router
 	}); err != nil {
 		return err
 	}
-	if err := in(ctx, tx, routerText+"serial IN ", sorted(serials), "", router); err != nil {
+	if err := table.In(ctx, tx, routerText+"serial IN ", sorted(serials), "", router); err != nil {
 		return err
 	}
-	if err := in(ctx, tx, sites.select_+" WHERE reference IN ", sorted(siteRefs), "", site); err != nil {
+	if err := table.In(ctx, tx, sites.Select+" WHERE reference IN ", sorted(siteRefs), "", site); err != nil {
 		return err
 	}
-	if err := in(ctx, tx, sites.select_+" WHERE id IN ", sorted(siteIDs), "", site); err != nil {
+	if err := table.In(ctx, tx, sites.Select+" WHERE id IN ", sorted(siteIDs), "", site); err != nil {
 		return err
 	}
 	for id := range i.siteByID {
 		siteIDs[id] = id
 	}
-	return in(ctx, tx, "SELECT site, serial FROM routers WHERE state <> 'revoked' AND site IS NOT NULL AND site IN ", sorted(siteIDs), "", func(rows *sql.Rows) error {
+	return table.In(ctx, tx, "SELECT site, serial FROM routers WHERE state <> 'revoked' AND site IS NOT NULL AND site IN ", sorted(siteIDs), "", func(rows *sql.Rows) error {
 		var site, serial string
 		err := rows.Scan(&site, &serial)
 		i.holder[site] = serial
@@ -156,8 +157,8 @@ func (i *importer) line(l *cordon.RouterImport) change {
 	for _, f := range [...]struct {
 		what, text string
 		most       int
-	}{{"serial", l.Serial, idBytes}, {"account", l.AccountReference, idBytes}, {"account_name", l.AccountName, nameBytes}, {"site", l.SiteReference, idBytes},
-		{"site_name", l.SiteName, nameBytes}, {"area", l.Area, idBytes}, {"group", l.Group, idBytes}, {"model", l.Model, idBytes}} {
+	}{{"serial", l.Serial, table.IDBytes}, {"account", l.AccountReference, table.IDBytes}, {"account_name", l.AccountName, table.NameBytes}, {"site", l.SiteReference, table.IDBytes},
+		{"site_name", l.SiteName, table.NameBytes}, {"area", l.Area, table.IDBytes}, {"group", l.Group, table.IDBytes}, {"model", l.Model, table.IDBytes}} {
 		if column.Clean(f.text, f.most) != f.text {
 			return problem(f.what, "It has characters that cannot be kept, or more than %d bytes: write it otherwise.", f.most)
 		}
@@ -278,11 +279,11 @@ func (i *importer) write(ctx context.Context, tx dialect.Tx) error {
 		if a.Version == 0 {
 			a.Version = 1
 			fresh = append(fresh, accountRow(a))
-		} else if err := put(ctx, tx, accounts, "account "+a.ID, &a.Version, accountRow(a)); err != nil {
+		} else if err := table.Put(ctx, tx, accounts, "account "+a.ID, &a.Version, accountRow(a)); err != nil {
 			return err
 		}
 	}
-	if err := insert(ctx, tx, accounts, fresh); err != nil {
+	if err := table.Insert(ctx, tx, accounts, fresh); err != nil {
 		return err
 	}
 	fresh = nil
@@ -296,14 +297,14 @@ func (i *importer) write(ctx context.Context, tx dialect.Tx) error {
 		if err != nil {
 			return err
 		}
-		if err := put(ctx, tx, sites, "site "+site.ID, &site.Version, siteRow(site)); err != nil {
+		if err := table.Put(ctx, tx, sites, "site "+site.ID, &site.Version, siteRow(site)); err != nil {
 			return err
 		}
 		if err := i.s.moved(ctx, tx, &was, site); err != nil {
 			return err
 		}
 	}
-	if err := insert(ctx, tx, sites, fresh); err != nil {
+	if err := table.Insert(ctx, tx, sites, fresh); err != nil {
 		return err
 	}
 	fresh = nil
@@ -315,13 +316,5 @@ func (i *importer) write(ctx context.Context, tx dialect.Tx) error {
 			return err
 		}
 	}
-	return insert(ctx, tx, routers, fresh)
-}
-
-// insert writes new records. One that is there by now is a conflict.
-func insert(ctx context.Context, tx dialect.Tx, t table, rows [][]any) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	return values(ctx, tx, "INSERT INTO "+t.name+" ("+t.columns+") VALUES ", template(len(rows[0])), rows, "", nil)
+	return table.Insert(ctx, tx, routers, fresh)
 }

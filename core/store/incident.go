@@ -6,8 +6,9 @@ import (
 	"strings"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 )
 
 const incidentColumns = "site, id, account, area, router, level, opened, last, incident, ended, closed, closer, note, received, version"
@@ -21,15 +22,15 @@ func incidentRow(i *cordon.IncidentRecord) []any {
 // noteBytes bounds what somebody writes about an incident.
 const noteBytes = 4096
 
-var incidentList = list[cordon.IncidentRecord]{
-	table: "incidents", columns: incidentColumns, row: incidentRow, account: "account = ?", site: "site = ?", moment: "opened", newest: true,
-	keys: []key[cordon.IncidentRecord]{
-		{"opened", func(i *cordon.IncidentRecord) any { return micros(i.Incident.Opened) }},
-		{"site", func(i *cordon.IncidentRecord) any { return clean(i.Site) }},
-		{"id", func(i *cordon.IncidentRecord) any { return clean(i.Incident.ID) }}},
-	filters: func(q *cordon.Query) (all []filter) {
+var incidentList = table.List[cordon.IncidentRecord]{
+	Table: "incidents", Columns: incidentColumns, Row: incidentRow, Account: "account = ?", Site: "site = ?", Moment: "opened", Newest: true,
+	Keys: []table.Key[cordon.IncidentRecord]{
+		table.Of("opened", func(i *cordon.IncidentRecord) any { return micros(i.Incident.Opened) }),
+		table.Of("site", func(i *cordon.IncidentRecord) any { return clean(i.Site) }),
+		table.Of("id", func(i *cordon.IncidentRecord) any { return clean(i.Incident.ID) })},
+	Filters: func(q *cordon.Query) (all []table.Filter) {
 		if q.Device != "" {
-			all = append(all, filter{conds: []cond{where("device = ?", clean(q.Device))}, indexed: true})
+			all = append(all, table.Drives("device = ?", clean(q.Device)))
 		}
 		group := q.Group
 		q.Group = ""
@@ -41,20 +42,20 @@ var incidentList = list[cordon.IncidentRecord]{
 		all = append(all, whereabouts(q, "grp = ? AND grp <> ''")...)
 		switch q.State {
 		case "open":
-			all = append(all, filter{conds: []cond{where("NOT ended AND closed = ''")}, indexed: true})
+			all = append(all, table.Drives("NOT ended AND closed = ''"))
 		case "over":
-			all = append(all, filter{conds: []cond{where("ended OR closed <> ''")}})
+			all = append(all, table.Left("ended OR closed <> ''"))
 		case "":
 		default:
-			all = append(all, filter{conds: []cond{where("1 = 0")}, indexed: true}) // no incident is in another state
+			all = append(all, table.Drives("1 = 0")) // no incident is in another state
 		}
-		level := atLeast(q)
-		if len(level) > 0 && level[0].conds[0].text == "level >= 1" {
-			level[0].indexed = false // nearly all are
+		if q.Level == cordon.Watch {
+			all = append(all, table.Left("level >= 1")) // nearly all are
+			q.Level = cordon.None
 		}
-		all = append(all, level...)
+		all = append(all, atLeast(q)...)
 		if q.Router != "" {
-			all = append(all, filter{conds: []cond{where("router = ?", clean(q.Router))}})
+			all = append(all, table.Left("router = ?", clean(q.Router)))
 		}
 		q.Device, q.State, q.Kind, q.Router = "", "", "", ""
 		return all
@@ -63,21 +64,21 @@ var incidentList = list[cordon.IncidentRecord]{
 
 // ofKind is the filter of a kind or pattern: in "|scan.mirai|dos.syn|", or by the table
 // of kinds.
-func ofKind(kind cordon.Kind) filter {
+func ofKind(kind cordon.Kind) table.Filter {
 	text, isPattern := strings.CutSuffix(clean(string(kind)), "*")
 	if !isPattern {
 		text += "|"
 	}
 	text = strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(text)
 	f := kindFilter(kind)
-	return filter{conds: []cond{where("kinds LIKE ? ESCAPE '!'", "%|"+text+"%")}, indexed: true,
-		by: &by{table: "incident_kinds", join: "site = k_site AND id = k_id", keys: []string{"k_opened", "k_site", "k_id"}, conds: f.conds}}
+	return table.Filter{Conds: []table.Cond{table.Where("kinds LIKE ? ESCAPE '!'", "%|"+text+"%")}, Indexed: true,
+		By: &table.By{Table: "incident_kinds", Join: "site = k_site AND id = k_id", Keys: []string{"k_opened", "k_site", "k_id"}, Conds: f.Conds}}
 }
 
 // Incidents returns a page of incidents, those opened last first. Since and Until are of
 // when they were opened.
 func (s *Store) Incidents(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.IncidentRecord], error) {
-	return incidentList.page(ctx, s.db.Read(), s.budget, scope, q)
+	return incidentList.Page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Incident returns an incident of a site.
@@ -86,7 +87,7 @@ func (s *Store) Incident(ctx context.Context, site, id string) (cordon.IncidentR
 }
 
 func (s *Store) incident(ctx context.Context, tx dialect.Tx, site, id, lock string) (cordon.IncidentRecord, error) {
-	return one(ctx, tx, "incident "+id+" of site "+site, incidentRow,
+	return table.One(ctx, tx, "incident "+id+" of site "+site, incidentRow,
 		"SELECT "+incidentColumns+" FROM incidents WHERE site = $1 AND id = $2"+lock, clean(site), clean(id))
 }
 
@@ -106,12 +107,12 @@ func (s *Store) CloseIncident(ctx context.Context, site, id string, c cordon.Clo
 		if version != 0 && version != i.Version {
 			return cordon.ErrConflict
 		}
-		if _, err := exec(ctx, tx, "UPDATE incidents SET closed = ?, closer = ?, note = ?, version = version + 1 WHERE site = ? AND id = ?",
-			string(c), column.Clean(by, nameBytes), column.Clean(note, noteBytes), clean(site), clean(id)); err != nil || i.Incident.Device == nil {
+		if _, err := table.Exec(ctx, tx, "UPDATE incidents SET closed = ?, closer = ?, note = ?, version = version + 1 WHERE site = ? AND id = ?",
+			string(c), column.Clean(by, table.NameBytes), column.Clean(note, noteBytes), clean(site), clean(id)); err != nil || i.Incident.Device == nil {
 			return err
 		}
 		// The device is as bad as what is still open.
-		_, err = exec(ctx, tx, deviceLevel+" WHERE site = ? AND id = ?", clean(site), clean(i.Incident.Device.ID))
+		_, err = table.Exec(ctx, tx, deviceLevel+" WHERE site = ? AND id = ?", clean(site), clean(i.Incident.Device.ID))
 		return err
 	})
 	if err != nil {

@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 )
 
 // Ingest stores reports, at most maxBatch in a transaction, and returns what changed.
@@ -97,7 +98,7 @@ func (b *batch) read(ctx context.Context, tx dialect.Tx, reports []cordon.Report
 		names[clean(reports[i].ID.Router)] = clean(reports[i].ID.Router)
 	}
 	ids := sorted(names)
-	err := in(ctx, tx, "SELECT id, site, account, area, grp, agent, state, enrolled, identities FROM routers WHERE id IN ", ids,
+	err := table.In(ctx, tx, "SELECT id, site, account, area, grp, agent, state, enrolled, identities FROM routers WHERE id IN ", ids,
 		" ORDER BY id"+b.s.lock(), func(rows *sql.Rows) error {
 			f := sender{heard: make(map[uint32]*heard), changed: make(map[uint32]bool)}
 			err := rows.Scan(id(&f.id), id(&f.site), id(&f.account), id(&f.area), id(&f.group), id(&f.agent), id(&f.state), &f.enrolled, &f.identities)
@@ -119,7 +120,7 @@ const maxBoots = 32
 func (b *batch) readHeard(ctx context.Context, tx dialect.Tx, ids []string) error {
 	boots := make(map[string]int)
 	var old [][]any
-	err := in(ctx, tx, "SELECT router, enrolled, boot, ranges FROM heard WHERE router IN ", ids, " ORDER BY router, at DESC, boot DESC", func(rows *sql.Rows) error {
+	err := table.In(ctx, tx, "SELECT router, enrolled, boot, ranges FROM heard WHERE router IN ", ids, " ORDER BY router, at DESC, boot DESC", func(rows *sql.Rows) error {
 		var router string
 		var enrolled, boot int64
 		var h heard
@@ -135,7 +136,7 @@ func (b *batch) readHeard(ctx context.Context, tx dialect.Tx, ids []string) erro
 	})
 	for _, key := range old {
 		if err == nil {
-			_, err = exec(ctx, tx, "DELETE FROM heard WHERE router = ? AND enrolled = ? AND boot = ?", key...)
+			_, err = table.Exec(ctx, tx, "DELETE FROM heard WHERE router = ? AND enrolled = ? AND boot = ?", key...)
 		}
 	}
 	return err
@@ -228,7 +229,7 @@ func (b *batch) writeHeard(ctx context.Context, tx dialect.Tx) error {
 			}
 		}
 	}
-	return values(ctx, tx, "INSERT INTO heard (router, enrolled, boot, ranges, at) VALUES ", template(5), rows,
+	return table.Values(ctx, tx, "INSERT INTO heard (router, enrolled, boot, ranges, at) VALUES ", table.Row(5), rows,
 		" ON CONFLICT (router, enrolled, boot) DO UPDATE SET ranges = excluded.ranges, at = excluded.at", nil)
 }
 
@@ -257,7 +258,7 @@ func (b *batch) writeDevices(ctx context.Context, tx dialect.Tx) error {
 	for _, r := range inOrder(b.devices) {
 		rows = append(rows, b.deviceRow(r, r.Device, r.ord))
 	}
-	return values(ctx, tx, insertDevices, deviceTemplate, rows, ` ON CONFLICT (site, id) DO UPDATE SET label =
+	return table.Values(ctx, tx, insertDevices, deviceTemplate, rows, ` ON CONFLICT (site, id) DO UPDATE SET label =
 		CASE WHEN devices.said LIKE '%"name":%' THEN devices.label ELSE excluded.label END,
 		maker = excluded.maker, model = excluded.model, addr = excluded.addr, device = excluded.device, last = excluded.last, updated = excluded.updated,
 		ord = excluded.ord, version = devices.version + 1 WHERE excluded.ord > devices.ord RETURNING site, id`, wrote(func(p place) {
@@ -273,7 +274,7 @@ const (
 )
 
 func (b *batch) deviceRow(r *report, d *cordon.Device, ord string) []any {
-	return append(r.home(d.ID), sought(searchKey(d.Name)), sought(searchKey(d.Maker)), column.Text(&d.Model, idBytes), sought(addrOf(d)),
+	return append(r.home(d.ID), sought(table.SearchKey(d.Name)), sought(table.SearchKey(d.Maker)), column.Text(&d.Model, table.IDBytes), sought(addrOf(d)),
 		column.Device(d), column.Moment(&d.LastSeen), micros(b.now), ord)
 }
 
@@ -292,11 +293,11 @@ func (b *batch) writeIncidents(ctx context.Context, tx dialect.Tx) error {
 			levels = append(levels, []any{at.site, at.id})
 		}
 	}
-	if err := values(ctx, tx, insertDevices, deviceTemplate, devices, " ON CONFLICT (site, id) DO NOTHING", nil); err != nil {
+	if err := table.Values(ctx, tx, insertDevices, deviceTemplate, devices, " ON CONFLICT (site, id) DO NOTHING", nil); err != nil {
 		return err
 	}
-	err := values(ctx, tx, "INSERT INTO incidents (site, id, account, area, grp, router, device, level, opened, last, kinds, incident, ended, received, ord) VALUES ",
-		template(15), rows, ` ON CONFLICT (site, id) DO UPDATE SET router = excluded.router, device = excluded.device, level = excluded.level, opened = excluded.opened,
+	err := table.Values(ctx, tx, "INSERT INTO incidents (site, id, account, area, grp, router, device, level, opened, last, kinds, incident, ended, received, ord) VALUES ",
+		table.Row(15), rows, ` ON CONFLICT (site, id) DO UPDATE SET router = excluded.router, device = excluded.device, level = excluded.level, opened = excluded.opened,
 		last = excluded.last, kinds = excluded.kinds, incident = excluded.incident, ended = excluded.ended, received = excluded.received,
 		ord = excluded.ord, version = incidents.version + 1 WHERE excluded.ord > incidents.ord RETURNING site, id`, wrote(func(p place) {
 			if r := b.incidents[p]; r != nil {
@@ -309,12 +310,12 @@ func (b *batch) writeIncidents(ctx context.Context, tx dialect.Tx) error {
 	if err != nil {
 		return err
 	}
-	err = values(ctx, tx, "INSERT INTO incident_kinds (k_site, k_id, kind, k_opened) VALUES ", template(4), kinds, ` ON CONFLICT (k_site, k_id, kind) DO UPDATE
+	err = table.Values(ctx, tx, "INSERT INTO incident_kinds (k_site, k_id, kind, k_opened) VALUES ", table.Row(4), kinds, ` ON CONFLICT (k_site, k_id, kind) DO UPDATE
 		SET k_opened = excluded.k_opened WHERE incident_kinds.k_opened <> excluded.k_opened`, nil)
 	if err != nil {
 		return err
 	}
-	return values(ctx, tx, "WITH v (site, id) AS (VALUES ", "(?, ?)", levels, `), n (site, id, level) AS (SELECT v.site, v.id, COALESCE((SELECT MAX(i.level) FROM incidents i
+	return table.Values(ctx, tx, "WITH v (site, id) AS (VALUES ", "(?, ?)", levels, `), n (site, id, level) AS (SELECT v.site, v.id, COALESCE((SELECT MAX(i.level) FROM incidents i
 		WHERE i.site = v.site AND i.device = v.id AND NOT i.ended AND i.closed = ''), 0) FROM v)
 		UPDATE devices SET level = n.level, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.level <> n.level`, nil)
 }
@@ -348,8 +349,8 @@ func (b *batch) writeDetections(ctx context.Context, tx dialect.Tx) error {
 		rows = append(rows, append(r.home(d.ID), id(&r.from.id), id(&r.from.agent), id(&deviceOf(d.Device).ID), id(&d.Kind), column.Number(&d.Level),
 			column.Moment(&d.At), column.Flag(&r.Shadowed), column.Detection(d), micros(b.now)))
 	}
-	return values(ctx, tx, "INSERT INTO detections (site, id, account, area, grp, router, agent, device, kind, level, at, shadowed, detection, received) VALUES ",
-		template(14), rows, " ON CONFLICT (site, id) DO NOTHING RETURNING site, id", wrote(func(p place) {
+	return table.Values(ctx, tx, "INSERT INTO detections (site, id, account, area, grp, router, agent, device, kind, level, at, shadowed, detection, received) VALUES ",
+		table.Row(14), rows, " ON CONFLICT (site, id) DO NOTHING RETURNING site, id", wrote(func(p place) {
 			if r := by[p]; r != nil {
 				b.event(cordon.EventDetection, r, p.id, r.Detection.Level)
 			}
@@ -367,8 +368,8 @@ func (b *batch) writeActions(ctx context.Context, tx dialect.Tx) error {
 		at := place{r.from.site, clean(a.Entity.Device)}
 		touched[at] = at
 	}
-	err := values(ctx, tx, "INSERT INTO actions (site, id, account, area, grp, router, device, verb, mode, at, expires, action, orderer, result, error, updated, ord) VALUES ",
-		template(17), rows, ` ON CONFLICT (site, id) DO UPDATE SET router = excluded.router, device = excluded.device, verb = excluded.verb, mode = excluded.mode,
+	err := table.Values(ctx, tx, "INSERT INTO actions (site, id, account, area, grp, router, device, verb, mode, at, expires, action, orderer, result, error, updated, ord) VALUES ",
+		table.Row(17), rows, ` ON CONFLICT (site, id) DO UPDATE SET router = excluded.router, device = excluded.device, verb = excluded.verb, mode = excluded.mode,
 		at = excluded.at, expires = excluded.expires, action = excluded.action, orderer = excluded.orderer, result = excluded.result, error = excluded.error,
 		updated = excluded.updated, ord = excluded.ord WHERE excluded.ord > actions.ord RETURNING site, id`, wrote(func(p place) {
 			if r := b.actions[p]; r != nil {
@@ -383,7 +384,7 @@ func (b *batch) writeActions(ctx context.Context, tx dialect.Tx) error {
 		states = append(states, []any{at.site, at.id, micros(b.now)})
 	}
 	// The strongest of what is in force. An action without an end does not change what passes.
-	return values(ctx, tx, "WITH v (site, id, now) AS (VALUES ", "(?, ?, CAST(? AS BIGINT))", states, `), n (site, id, state) AS (SELECT v.site, v.id, `+stateOf+` FROM v)
+	return table.Values(ctx, tx, "WITH v (site, id, now) AS (VALUES ", "(?, ?, CAST(? AS BIGINT))", states, `), n (site, id, state) AS (SELECT v.site, v.id, `+stateOf+` FROM v)
 		UPDATE devices SET state = n.state, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.state <> n.state`, nil)
 }
 

@@ -173,7 +173,7 @@ func testMigrate(t *testing.T, b *bench) {
 }
 
 func TestMigrationsStay(t *testing.T) {
-	files, err := filepath.Glob("dialect/migrations/*.sql")
+	files, err := filepath.Glob("table/dialect/migrations/*.sql")
 	must(t, err)
 	for _, path := range files {
 		sum := sha256.Sum256(get[[]byte](t)(os.ReadFile(path)))

@@ -12,6 +12,7 @@ import (
 
 	"cordon"
 	"cordon/core/store"
+	"cordon/core/store/table"
 	"cordon/lab/records"
 )
 
@@ -305,15 +306,15 @@ func (b *bench) analyze() {
 }
 
 // plan fails the test if a statement reads a table from its beginning, or sorts.
-func (b *bench) plan(list string, a store.Asked) {
+func (b *bench) plan(list string, a *table.Statement) {
 	b.t.Helper()
 	explain := "EXPLAIN QUERY PLAN "
 	if b.postgres != nil {
 		explain = "EXPLAIN "
 	}
-	rows, err := b.Tx().Query(b.t.Context(), explain+a.Text, a.Args...)
+	rows, err := b.Tx().Query(b.t.Context(), explain+a.Text(), a.Args()...)
 	if err != nil {
-		b.t.Errorf("%s\n%v", a.Text, err)
+		b.t.Errorf("%s\n%v", a.Text(), err)
 		return
 	}
 	defer rows.Close()
@@ -336,6 +337,6 @@ func (b *bench) plan(list string, a store.Asked) {
 		bad = bad || strings.Contains(line, "SCAN "+list) && !strings.Contains(line, "USING")
 	}
 	if bad {
-		b.t.Errorf("%s\n%v\n%s", a.Text, a.Args, text)
+		b.t.Errorf("%s\n%v\n%s", a.Text(), a.Args(), text)
 	}
 }

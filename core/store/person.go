@@ -7,29 +7,30 @@ import (
 	"time"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 	"cordon/internal/ident"
 )
 
-var users = newTable("users", "id, email, name, name_key, locale, password, disabled, created, version")
+var users = table.New("users", "id, email, name, name_key, locale, password, disabled, created, version")
 
 func userRow(u *cordon.User) []any {
-	return []any{id(&u.ID), name(&u.Email), name(&u.Name), sought(searchKey(u.Name)), id(&u.Locale), line(&u.Password), column.Flag(&u.Disabled),
+	return []any{id(&u.ID), name(&u.Email), name(&u.Name), sought(table.SearchKey(u.Name)), id(&u.Locale), line(&u.Password), column.Flag(&u.Disabled),
 		column.Moment(&u.Created), column.Number(&u.Version)}
 }
 
-var userList = list[cordon.User]{
-	table: users.name, columns: users.columns, row: userRow,
-	account: "id IN (SELECT usr FROM grants WHERE account = ? AND account <> '' AND token = '')",
-	site:    "id IN (SELECT usr FROM grants WHERE site = ? AND site <> '' AND token = '')",
-	keys:    []key[cordon.User]{{"id", func(u *cordon.User) any { return clean(u.ID) }}},
-	words: []word[cordon.User]{
-		{key[cordon.User]{"email", func(u *cordon.User) any { return column.Clean(u.Email, nameBytes) }}, true},
-		{key[cordon.User]{"name_key", func(u *cordon.User) any { return searchKey(u.Name) }}, true}},
-	filters: func(q *cordon.Query) (all []filter) {
+var userList = table.List[cordon.User]{
+	Table: users.Name, Columns: users.Columns, Row: userRow,
+	Account: "id IN (SELECT usr FROM grants WHERE account = ? AND account <> '' AND token = '')",
+	Site:    "id IN (SELECT usr FROM grants WHERE site = ? AND site <> '' AND token = '')",
+	Keys:    []table.Key[cordon.User]{table.Of("id", func(u *cordon.User) any { return clean(u.ID) })},
+	Words: []table.Word[cordon.User]{
+		table.Folded("email", func(u *cordon.User) any { return column.Clean(u.Email, table.NameBytes) }),
+		table.Folded("name_key", func(u *cordon.User) any { return table.SearchKey(u.Name) })},
+	Filters: func(q *cordon.Query) (all []table.Filter) {
 		if q.User != "" {
-			all = append(all, filter{conds: []cond{where("id = ?", clean(q.User))}, indexed: true})
+			all = append(all, table.Drives("id = ?", clean(q.User)))
 		}
 		q.User = ""
 		return all
@@ -39,7 +40,7 @@ var userList = list[cordon.User]{
 // Users returns a page of users, by ID, or by e-mail address or name when the query has
 // a Text. Of a scope are those who have a grant there.
 func (s *Store) Users(ctx context.Context, scope cordon.Scope, q cordon.Query) (p cordon.Page[cordon.User], err error) {
-	if p, err = userList.page(ctx, s.db.Read(), s.budget, scope, q); err != nil {
+	if p, err = userList.Page(ctx, s.db.Read(), s.budget, scope, q); err != nil {
 		return p, err
 	}
 	return p, s.grants(ctx, p.Items)
@@ -53,7 +54,7 @@ func (s *Store) grants(ctx context.Context, of []cordon.User) error {
 		byID[of[i].ID] = &of[i]
 		ids = append(ids, of[i].ID)
 	}
-	err := in(ctx, s.db.Read(), "SELECT usr, role, account, site FROM grants WHERE token = '' AND usr IN ", ids, " ORDER BY usr, role, account, site", func(rows *sql.Rows) error {
+	err := table.In(ctx, s.db.Read(), "SELECT usr, role, account, site FROM grants WHERE token = '' AND usr IN ", ids, " ORDER BY usr, role, account, site", func(rows *sql.Rows) error {
 		var user string
 		var g cordon.Grant
 		err := rows.Scan(&user, id(&g.Role), id(&g.Account), id(&g.Site))
@@ -75,11 +76,11 @@ func (s *Store) User(ctx context.Context, id string) (cordon.User, error) {
 
 // UserByEmail returns the user of an e-mail address in lower case.
 func (s *Store) UserByEmail(ctx context.Context, email string) (cordon.User, error) {
-	return s.user(ctx, "user of that address", "email = $1 AND email <> ''", column.Clean(email, nameBytes))
+	return s.user(ctx, "user of that address", "email = $1 AND email <> ''", column.Clean(email, table.NameBytes))
 }
 
 func (s *Store) user(ctx context.Context, what, where, value string) (cordon.User, error) {
-	u, err := one(ctx, s.db.Read(), what, userRow, users.select_+" WHERE "+where, value)
+	u, err := table.One(ctx, s.db.Read(), what, userRow, users.Select+" WHERE "+where, value)
 	if err != nil {
 		return u, err
 	}
@@ -101,7 +102,7 @@ func (s *Store) PutUser(ctx context.Context, u *cordon.User) error {
 
 // putGrants replaces what a user, or one of his tokens, may.
 func putGrants(ctx context.Context, tx dialect.Tx, user, token string, grants []cordon.Grant) error {
-	if _, err := exec(ctx, tx, "DELETE FROM grants WHERE usr = ? AND token = ?", clean(user), clean(token)); err != nil {
+	if _, err := table.Exec(ctx, tx, "DELETE FROM grants WHERE usr = ? AND token = ?", clean(user), clean(token)); err != nil {
 		return err
 	}
 	var rows [][]any
@@ -109,14 +110,14 @@ func putGrants(ctx context.Context, tx dialect.Tx, user, token string, grants []
 		g := &grants[i]
 		rows = append(rows, []any{id(&user), id(&token), id(&g.Role), id(&g.Account), id(&g.Site)})
 	}
-	return values(ctx, tx, "INSERT INTO grants (usr, token, role, account, site) VALUES ", template(5), rows, " ON CONFLICT DO NOTHING", nil)
+	return table.Values(ctx, tx, "INSERT INTO grants (usr, token, role, account, site) VALUES ", table.Row(5), rows, " ON CONFLICT DO NOTHING", nil)
 }
 
 // DeleteUser removes a user with keys, tokens and sessions.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	return s.write(ctx, func(tx dialect.Tx) error {
 		for _, text := range []string{"DELETE FROM sessions WHERE usr = ?", "DELETE FROM answers WHERE usr = ?"} {
-			if _, err := exec(ctx, tx, text, clean(id)); err != nil {
+			if _, err := table.Exec(ctx, tx, text, clean(id)); err != nil {
 				return err
 			}
 		}
@@ -126,7 +127,7 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 
 // deleted deletes a record that must be there.
 func deleted(ctx context.Context, tx dialect.Tx, what, text string, args ...any) error {
-	n, err := exec(ctx, tx, text, args...)
+	n, err := table.Exec(ctx, tx, text, args...)
 	if err == nil && n == 0 {
 		err = cordon.ErrNotFound
 	}
@@ -139,7 +140,7 @@ func deleted(ctx context.Context, tx dialect.Tx, what, text string, args ...any)
 // change runs one statement in a transaction of its own.
 func (s *Store) change(ctx context.Context, what, text string, args ...any) error {
 	err := s.write(ctx, func(tx dialect.Tx) error {
-		_, err := exec(ctx, tx, text, args...)
+		_, err := table.Exec(ctx, tx, text, args...)
 		return err
 	})
 	if err != nil {
@@ -155,7 +156,7 @@ func (s *Store) drop(ctx context.Context, what, text string, args ...any) error 
 
 // some returns the few records of somebody.
 func some[T any](ctx context.Context, s *Store, what string, row func(*T) []any, text string, args ...any) ([]T, error) {
-	found, err := all(ctx, s.db.Read(), row, text, args...)
+	found, err := table.All(ctx, s.db.Read(), row, text, args...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, dialect.Classify(err))
 	}
@@ -183,7 +184,7 @@ func (s *Store) upsert(ctx context.Context, what, text string, args ...any) erro
 }
 
 func upsert(ctx context.Context, tx dialect.Tx, what, text string, args ...any) error {
-	n, err := exec(ctx, tx, text, args...)
+	n, err := table.Exec(ctx, tx, text, args...)
 	if err == nil && n == 0 {
 		err = cordon.ErrConflict
 	}
@@ -251,7 +252,7 @@ func (s *Store) PutToken(ctx context.Context, t *cordon.Token) error {
 // cordon.ErrNotFound: what is good for once, is.
 func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	return s.write(ctx, func(tx dialect.Tx) error {
-		if _, err := exec(ctx, tx, "DELETE FROM grants WHERE token = ? AND token <> '' AND usr IN (SELECT usr FROM tokens WHERE id = ?)", clean(id), clean(id)); err != nil {
+		if _, err := table.Exec(ctx, tx, "DELETE FROM grants WHERE token = ? AND token <> '' AND usr IN (SELECT usr FROM tokens WHERE id = ?)", clean(id), clean(id)); err != nil {
 			return err
 		}
 		return deleted(ctx, tx, "token "+id, "DELETE FROM tokens WHERE id = ?", clean(id))
@@ -266,7 +267,7 @@ func sessionRow(e *cordon.Session) []any {
 
 // SessionByHash returns the session of that hash. Whether it is over, the caller looks.
 func (s *Store) SessionByHash(ctx context.Context, hash [32]byte) (cordon.Session, error) {
-	return one(ctx, s.db.Read(), "session", sessionRow, "SELECT "+sessionColumns+" FROM sessions WHERE hash = $1", hash[:])
+	return table.One(ctx, s.db.Read(), "session", sessionRow, "SELECT "+sessionColumns+" FROM sessions WHERE hash = $1", hash[:])
 }
 
 // Sessions returns a user's sessions.
@@ -288,16 +289,16 @@ func (s *Store) DeleteSession(ctx context.Context, hash [32]byte) error {
 // CountFailure records a failure and returns how many there were in the window that ends
 // at at, with this one.
 func (s *Store) CountFailure(ctx context.Context, key string, at cordon.Time, window time.Duration) (n int, err error) {
-	key = column.Clean(key, nameBytes)
+	key = column.Clean(key, table.NameBytes)
 	since := micros(at.Add(-window))
 	err = s.write(ctx, func(tx dialect.Tx) error {
-		if _, err := exec(ctx, tx, "DELETE FROM failures WHERE subject = ? AND at <= ?", key, since); err != nil {
+		if _, err := table.Exec(ctx, tx, "DELETE FROM failures WHERE subject = ? AND at <= ?", key, since); err != nil {
 			return err
 		}
-		if _, err := exec(ctx, tx, "INSERT INTO failures (subject, at, id) VALUES (?, ?, ?)", key, micros(at), ident.New(s.cfg.Now())); err != nil {
+		if _, err := table.Exec(ctx, tx, "INSERT INTO failures (subject, at, id) VALUES (?, ?, ?)", key, micros(at), ident.New(s.cfg.Now())); err != nil {
 			return err
 		}
-		found, err := all(ctx, tx, func(n *int) []any { return []any{n} },
+		found, err := table.All(ctx, tx, func(n *int) []any { return []any{n} },
 			"SELECT COUNT(*) FROM failures WHERE subject = $1 AND at > $2 AND at <= $3", key, since, micros(at))
 		if err == nil {
 			n = found[0]
@@ -312,5 +313,5 @@ func (s *Store) CountFailure(ctx context.Context, key string, at cordon.Time, wi
 
 // ClearFailures forgets the failures of a key.
 func (s *Store) ClearFailures(ctx context.Context, key string) error {
-	return s.change(ctx, "clear failures", "DELETE FROM failures WHERE subject = ?", column.Clean(key, nameBytes))
+	return s.change(ctx, "clear failures", "DELETE FROM failures WHERE subject = ?", column.Clean(key, table.NameBytes))
 }

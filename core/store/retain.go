@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"cordon"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/dialect"
 )
 
 // step is how many rows a transaction of Retain looks at: others write in between.
@@ -65,11 +66,11 @@ func (s *Store) forget(ctx context.Context, gone map[string]int64, k kept, befor
 	for n := int64(step); n == step; gone[k.table] += n {
 		err := s.write(ctx, func(tx dialect.Tx) (err error) {
 			if k.table == "tokens" {
-				if _, err := exec(ctx, tx, "DELETE FROM grants WHERE token <> '' AND token IN (SELECT id FROM tokens WHERE expires < ? ORDER BY expires LIMIT ?)", before, step); err != nil {
+				if _, err := table.Exec(ctx, tx, "DELETE FROM grants WHERE token <> '' AND token IN (SELECT id FROM tokens WHERE expires < ? ORDER BY expires LIMIT ?)", before, step); err != nil {
 					return err
 				}
 			}
-			n, err = exec(ctx, tx, text, before, step)
+			n, err = table.Exec(ctx, tx, text, before, step)
 			return err
 		})
 		if err != nil {
@@ -88,7 +89,7 @@ func (s *Store) forgetDevices(ctx context.Context, gone map[string]int64, before
 	}
 	row := func(d *seen) []any { return []any{&d.site, &d.id, &d.last} }
 	for at := (place{}); ; {
-		found, err := all(ctx, s.db.Read(), row, "SELECT site, id, last FROM devices WHERE (site, id) > ($1, $2) ORDER BY site, id LIMIT $3", at.site, at.id, step)
+		found, err := table.All(ctx, s.db.Read(), row, "SELECT site, id, last FROM devices WHERE (site, id) > ($1, $2) ORDER BY site, id LIMIT $3", at.site, at.id, step)
 		if err != nil || len(found) == 0 {
 			return err
 		}
@@ -104,7 +105,7 @@ func (s *Store) forgetDevices(ctx context.Context, gone map[string]int64, before
 		}
 		err = s.write(ctx, func(tx dialect.Tx) error {
 			for _, key := range old {
-				n, err := exec(ctx, tx, "DELETE FROM devices WHERE site = ? AND id = ? AND last < ?", append(key, before)...)
+				n, err := table.Exec(ctx, tx, "DELETE FROM devices WHERE site = ? AND id = ? AND last < ?", append(key, before)...)
 				if err != nil {
 					return err
 				}

@@ -6,31 +6,32 @@ import (
 	"fmt"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 )
 
 // routers is what is put of a router; what it reports is written elsewhere.
-var routers = newTable("routers", "id, serial, site, account, area, grp, model, state, nkey, claim_hash, claim_key, claim_expires, created, version")
+var routers = table.New("routers", "id, serial, site, account, area, grp, model, state, nkey, claim_hash, claim_key, claim_expires, created, version")
 
 const routerColumns = "id, serial, site, account, area, model, state, nkey, claim_hash, claim_key, claim_expires, " +
 	"enrolled, seen, online, boot, agent, wire, health, enforced, created, version"
 
 func routerRow(r *cordon.Router) []any {
-	return []any{id(&r.ID), id(&r.Serial), column.Optional(&r.Site, idBytes), id(&r.Account), id(&r.Area), id(&r.Model), id(&r.State),
+	return []any{id(&r.ID), id(&r.Serial), column.Optional(&r.Site, table.IDBytes), id(&r.Account), id(&r.Area), id(&r.Model), id(&r.State),
 		id(&r.Key), column.Hash(&r.Claim.SecretHash), column.Hash(&r.Claim.Key), column.Moment(&r.Claim.Expires),
 		column.Moment(&r.Enrolled), column.Moment(&r.Seen), column.Flag(&r.Online), column.Number(&r.Boot), id(&r.Agent),
 		column.Number(&r.Wire), column.Health(&r.Health), column.Number(&r.Enforced), column.Moment(&r.Created), column.Number(&r.Version)}
 }
 
-var routerList = list[cordon.Router]{
-	table: routers.name, columns: routerColumns, row: routerRow, account: "account = ?", site: "site = ?",
-	keys:  []key[cordon.Router]{{"id", func(r *cordon.Router) any { return clean(r.ID) }}},
-	words: []word[cordon.Router]{{key[cordon.Router]{"serial", func(r *cordon.Router) any { return clean(r.Serial) }}, false}},
-	filters: func(q *cordon.Query) (all []filter) {
+var routerList = table.List[cordon.Router]{
+	Table: routers.Name, Columns: routerColumns, Row: routerRow, Account: "account = ?", Site: "site = ?",
+	Keys:  []table.Key[cordon.Router]{table.Of("id", func(r *cordon.Router) any { return clean(r.ID) })},
+	Words: []table.Word[cordon.Router]{table.Exact("serial", func(r *cordon.Router) any { return clean(r.Serial) })},
+	Filters: func(q *cordon.Query) (all []table.Filter) {
 		add := func(value *string, text string) {
 			if *value != "" {
-				all = append(all, filter{conds: []cond{where(text, clean(*value))}, indexed: true})
+				all = append(all, table.Drives(text, clean(*value)))
 			}
 			*value = ""
 		}
@@ -42,12 +43,12 @@ var routerList = list[cordon.Router]{
 		add(&q.Agent, "agent = ?")
 		add(&q.Model, "model = ?")
 		add(&q.State, "state = ?")
-		if q.Online != nil {
-			text := "NOT online"
-			if *q.Online {
-				text = "online"
-			}
-			all = append(all, filter{conds: []cond{where(text)}, indexed: *q.Online})
+		switch {
+		case q.Online == nil:
+		case *q.Online:
+			all = append(all, table.Drives("online"))
+		default:
+			all = append(all, table.Left("NOT online"))
 		}
 		q.Online = nil
 		return all
@@ -56,7 +57,7 @@ var routerList = list[cordon.Router]{
 
 // Routers returns a page of routers, by ID, or by serial when the query has a Text.
 func (s *Store) Routers(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Router], error) {
-	return routerList.page(ctx, s.db.Read(), s.budget, scope, q)
+	return routerList.Page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Router returns a router.
@@ -79,7 +80,7 @@ func (s *Store) RouterOfSite(ctx context.Context, site string) (cordon.Router, e
 }
 
 func (s *Store) router(ctx context.Context, tx dialect.Tx, where, value, also string) (cordon.Router, error) {
-	return one(ctx, tx, "router "+value, routerRow, "SELECT "+routerColumns+" FROM routers WHERE "+where+also, clean(value))
+	return table.One(ctx, tx, "router "+value, routerRow, "SELECT "+routerColumns+" FROM routers WHERE "+where+also, clean(value))
 }
 
 // PutRouter creates a router at Version 0, else changes it if Version is the stored one.
@@ -111,17 +112,17 @@ func (s *Store) putRouter(ctx context.Context, tx dialect.Tx, r *cordon.Router) 
 		}
 	}
 	r.Account, r.Area = site.Account, site.Area
-	if err := put(ctx, tx, routers, "router "+r.ID, &r.Version, putRow(r, &site)); err != nil {
+	if err := table.Put(ctx, tx, routers, "router "+r.ID, &r.Version, putRow(r, &site)); err != nil {
 		return err
 	}
 	const text = `UPDATE routers SET desired = COALESCE((SELECT version FROM desired WHERE desired.site = routers.site), 0) WHERE id = ?`
-	_, err := exec(ctx, tx, text, clean(r.ID))
+	_, err := table.Exec(ctx, tx, text, clean(r.ID))
 	return err
 }
 
 // putRow is what is put of a router at a site.
 func putRow(r *cordon.Router, site *cordon.Site) []any {
-	return []any{id(&r.ID), id(&r.Serial), column.Optional(&r.Site, idBytes), id(&site.Account), id(&site.Area), id(&site.Group), id(&r.Model),
+	return []any{id(&r.ID), id(&r.Serial), column.Optional(&r.Site, table.IDBytes), id(&site.Account), id(&site.Area), id(&site.Group), id(&r.Model),
 		id(&r.State), id(&r.Key), column.Hash(&r.Claim.SecretHash), column.Hash(&r.Claim.Key), column.Moment(&r.Claim.Expires),
 		column.Moment(&r.Created), column.Number(&r.Version)}
 }
@@ -138,7 +139,7 @@ func (s *Store) Enrol(ctx context.Context, id, key string, at cordon.Time) error
 		}
 		// Numbers of boots begin anew with an identity: what was heard is told apart by
 		// the time of the enrolment, which grows.
-		_, err := exec(ctx, tx, `UPDATE routers SET state = ?, nkey = ?, identities = identities + 1, enforced = 0, boot = 0, reason = '',
+		_, err := table.Exec(ctx, tx, `UPDATE routers SET state = ?, nkey = ?, identities = identities + 1, enforced = 0, boot = 0, reason = '',
 			enrolled = CASE WHEN enrolled < ? THEN ? ELSE enrolled + 1 END, version = version + 1 WHERE id = ?`,
 			string(cordon.RouterEnrolled), clean(key), micros(at), micros(at), clean(id))
 		return err
@@ -168,8 +169,8 @@ func (s *Store) Reset(ctx context.Context, id string) error {
 }
 
 func (s *Store) setState(ctx context.Context, tx dialect.Tx, id string, state cordon.RouterState, reason string) error {
-	_, err := exec(ctx, tx, "UPDATE routers SET state = ?, online = FALSE, reason = ?, version = version + 1 WHERE id = ?",
-		string(state), column.Clean(reason, lineBytes), clean(id))
+	_, err := table.Exec(ctx, tx, "UPDATE routers SET state = ?, online = FALSE, reason = ?, version = version + 1 WHERE id = ?",
+		string(state), column.Clean(reason, table.LineBytes), clean(id))
 	return err
 }
 
@@ -212,7 +213,7 @@ func (s *Store) Presence(ctx context.Context, list []cordon.Presence) error {
 			if err := s.lockRouters(ctx, tx, rows); err != nil {
 				return err
 			}
-			return values(ctx, tx, `WITH v (id, online, at, agent, wire, boot) AS (VALUES `, "(?, CAST(? AS BOOLEAN), CAST(? AS BIGINT), ?, CAST(? AS BIGINT), CAST(? AS BIGINT))", rows, `)
+			return table.Values(ctx, tx, `WITH v (id, online, at, agent, wire, boot) AS (VALUES `, "(?, CAST(? AS BOOLEAN), CAST(? AS BIGINT), ?, CAST(? AS BIGINT), CAST(? AS BIGINT))", rows, `)
 				UPDATE routers SET online = v.online, presence = v.at,
 				  seen = CASE WHEN v.online AND v.at > routers.seen THEN v.at ELSE routers.seen END,
 				  agent = CASE WHEN v.agent <> '' THEN v.agent ELSE routers.agent END,
@@ -239,10 +240,10 @@ func (s *Store) Behind(ctx context.Context, limit int) ([]cordon.Lag, error) {
 	}
 	const text = `SELECT site, id, desired, enforced FROM routers WHERE online AND enforced < desired
 		AND state = 'enrolled' AND site IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`
-	found, err := all(ctx, s.db.Read(), row, text, from, limit)
+	found, err := table.All(ctx, s.db.Read(), row, text, from, limit)
 	if err == nil && len(found) < limit && from != "" { // from the beginning, up to where it began
 		var more []cordon.Lag
-		more, err = all(ctx, s.db.Read(), row, text, "", limit-len(found))
+		more, err = table.All(ctx, s.db.Read(), row, text, "", limit-len(found))
 		for _, l := range more {
 			if l.Router <= from {
 				found = append(found, l)

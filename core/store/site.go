@@ -6,33 +6,34 @@ import (
 	"fmt"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 )
 
-var sites = newTable("sites", "id, account, reference, name, name_key, area, grp, policy, installer, created, version")
+var sites = table.New("sites", "id, account, reference, name, name_key, area, grp, policy, installer, created, version")
 
 func siteRow(s *cordon.Site) []any {
-	return []any{id(&s.ID), id(&s.Account), id(&s.Reference), name(&s.Name), sought(searchKey(s.Name)), id(&s.Area), id(&s.Group),
+	return []any{id(&s.ID), id(&s.Account), id(&s.Reference), name(&s.Name), sought(table.SearchKey(s.Name)), id(&s.Area), id(&s.Group),
 		id(&s.Policy), id(&s.Installer), column.Moment(&s.Created), column.Number(&s.Version)}
 }
 
-var siteList = list[cordon.Site]{
-	table: sites.name, columns: sites.columns, row: siteRow, account: "account = ?", site: "id = ?",
-	keys: []key[cordon.Site]{{"id", func(s *cordon.Site) any { return clean(s.ID) }}},
-	words: []word[cordon.Site]{
-		{key[cordon.Site]{"name_key", func(s *cordon.Site) any { return searchKey(s.Name) }}, true},
-		{key[cordon.Site]{"reference", func(s *cordon.Site) any { return clean(s.Reference) }}, false}},
-	filters: func(q *cordon.Query) []filter { return whereabouts(q, "grp = ?") },
+var siteList = table.List[cordon.Site]{
+	Table: sites.Name, Columns: sites.Columns, Row: siteRow, Account: "account = ?", Site: "id = ?",
+	Keys: []table.Key[cordon.Site]{table.Of("id", func(s *cordon.Site) any { return clean(s.ID) })},
+	Words: []table.Word[cordon.Site]{
+		table.Folded("name_key", func(s *cordon.Site) any { return table.SearchKey(s.Name) }),
+		table.Exact("reference", func(s *cordon.Site) any { return clean(s.Reference) })},
+	Filters: func(q *cordon.Query) []table.Filter { return whereabouts(q, "grp = ?") },
 }
 
 // whereabouts are the filters of area and group. byGroup is how rows of a group are found.
-func whereabouts(q *cordon.Query, byGroup string) (all []filter) {
+func whereabouts(q *cordon.Query, byGroup string) (all []table.Filter) {
 	if q.Area != "" {
-		all = append(all, filter{conds: []cond{where("area = ?", clean(q.Area))}, indexed: true})
+		all = append(all, table.Drives("area = ?", clean(q.Area)))
 	}
 	if q.Group != "" {
-		all = append(all, filter{conds: []cond{where(byGroup, clean(q.Group))}, indexed: true})
+		all = append(all, table.Drives(byGroup, clean(q.Group)))
 	}
 	q.Group, q.Area = "", ""
 	return all
@@ -41,7 +42,7 @@ func whereabouts(q *cordon.Query, byGroup string) (all []filter) {
 // Sites returns a page of sites, by ID, or by name or reference when the query has a
 // Text.
 func (s *Store) Sites(ctx context.Context, scope cordon.Scope, q cordon.Query) (cordon.Page[cordon.Site], error) {
-	return siteList.page(ctx, s.db.Read(), s.budget, scope, q)
+	return siteList.Page(ctx, s.db.Read(), s.budget, scope, q)
 }
 
 // Site returns a site.
@@ -50,7 +51,7 @@ func (s *Store) Site(ctx context.Context, id string) (cordon.Site, error) {
 }
 
 func (s *Store) site(ctx context.Context, tx dialect.Tx, id, lock string) (cordon.Site, error) {
-	return one(ctx, tx, "site "+id, siteRow, sites.select_+" WHERE id = $1"+lock, clean(id))
+	return table.One(ctx, tx, "site "+id, siteRow, sites.Select+" WHERE id = $1"+lock, clean(id))
 }
 
 // PutSite creates a site at Version 0, else changes it if Version is the stored one. It
@@ -73,7 +74,7 @@ func (s *Store) PutSite(ctx context.Context, site *cordon.Site) error {
 		case was.Account != clean(site.Account):
 			return fmt.Errorf("%s belongs to another account: %w", what, cordon.ErrInvalid)
 		}
-		if err := put(ctx, tx, sites, what, &site.Version, siteRow(site)); err != nil {
+		if err := table.Put(ctx, tx, sites, what, &site.Version, siteRow(site)); err != nil {
 			return err
 		}
 		return s.moved(ctx, tx, &was, site)
@@ -90,7 +91,7 @@ func (s *Store) moved(ctx context.Context, tx dialect.Tx, was, is *cordon.Site) 
 		return nil
 	}
 	for _, t := range []string{"routers", "devices", "incidents", "detections", "actions"} {
-		if _, err := exec(ctx, tx, "UPDATE "+t+" SET area = ?, grp = ? WHERE site = ?", clean(is.Area), clean(is.Group), clean(is.ID)); err != nil {
+		if _, err := table.Exec(ctx, tx, "UPDATE "+t+" SET area = ?, grp = ? WHERE site = ?", clean(is.Area), clean(is.Group), clean(is.ID)); err != nil {
 			return fmt.Errorf("move site %s: %w", is.ID, err)
 		}
 	}

@@ -22,7 +22,8 @@ import (
 	"time"
 
 	"cordon"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/dialect"
 )
 
 // Config configures a Store.
@@ -69,7 +70,7 @@ func openAt(ctx context.Context, cfg Config, schema int64) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	return &Store{cfg: cfg, db: db, budget: defaultBudget}, nil
+	return &Store{cfg: cfg, db: db, budget: table.DefaultBudget}, nil
 }
 
 // Close closes the database. Nobody may be using the store.

@@ -14,8 +14,9 @@ import (
 	"time"
 
 	"cordon"
-	"cordon/core/store/column"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/column"
+	"cordon/core/store/table/dialect"
 )
 
 // What routers tell of themselves.
@@ -42,7 +43,7 @@ func (b *batch) writeEnforced(ctx context.Context, tx dialect.Tx) error {
 		rows = append(rows, []any{id(&r.from.id), column.Number(&r.Enforced.Version), column.Enforced(r.Enforced), column.Moment(&r.At), r.ord})
 	}
 	newer := make(map[string]bool)
-	err := values(ctx, tx, "WITH v (id, enforced, actual, at, ord) AS (VALUES ", "(?, CAST(? AS BIGINT), ?, CAST(? AS BIGINT), ?)", rows, `)
+	err := table.Values(ctx, tx, "WITH v (id, enforced, actual, at, ord) AS (VALUES ", "(?, CAST(? AS BIGINT), ?, CAST(? AS BIGINT), ?)", rows, `)
 		UPDATE routers SET enforced = v.enforced, actual = v.actual, actual_at = v.at, actual_ord = v.ord
 		FROM v WHERE routers.id = v.id AND v.ord > routers.actual_ord RETURNING routers.id`, func(rows *sql.Rows) error {
 		var router string
@@ -79,7 +80,7 @@ func (b *batch) inForce(ctx context.Context, tx dialect.Tx, r *report) error {
 	var rows [][]any
 	set := func(device, state string) { rows = append(rows, []any{clean(r.from.site), device, state}) }
 	is := make(map[string]bool)
-	found, err := all(ctx, tx, func(p *[2]string) []any { return []any{&p[0], &p[1]} },
+	found, err := table.All(ctx, tx, func(p *[2]string) []any { return []any{&p[0], &p[1]} },
 		"SELECT id, state FROM devices WHERE site = $1 AND state <> 'watched'", clean(r.from.site))
 	if err != nil {
 		return err
@@ -94,7 +95,7 @@ func (b *batch) inForce(ctx context.Context, tx dialect.Tx, r *report) error {
 			set(device, state)
 		}
 	}
-	return values(ctx, tx, "WITH n (site, id, state) AS (VALUES ", "(?, ?, ?)", rows, `)
+	return table.Values(ctx, tx, "WITH n (site, id, state) AS (VALUES ", "(?, ?, ?)", rows, `)
 		UPDATE devices SET state = n.state, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.state <> n.state`, nil)
 }
 
@@ -104,7 +105,7 @@ func (b *batch) writeHealth(ctx context.Context, tx dialect.Tx) error {
 		rows = append(rows, []any{id(&r.from.id), column.Health(r.Health), column.Number(&r.ID.Boot), r.ord})
 		b.event(cordon.EventRouter, r, r.from.id, cordon.None)
 	}
-	return values(ctx, tx, "WITH v (id, health, boot, ord) AS (VALUES ", "(?, ?, CAST(? AS BIGINT), ?)", rows, `)
+	return table.Values(ctx, tx, "WITH v (id, health, boot, ord) AS (VALUES ", "(?, ?, CAST(? AS BIGINT), ?)", rows, `)
 		UPDATE routers SET health = v.health, boot = v.boot, health_ord = v.ord FROM v WHERE routers.id = v.id AND v.ord > routers.health_ord`, nil)
 }
 
@@ -120,7 +121,7 @@ func (b *batch) writeSeen(ctx context.Context, tx dialect.Tx) error {
 			rows = append(rows, []any{id(&f.id), micros(b.now), micros(b.now.Add(-seenEvery))})
 		}
 	}
-	return values(ctx, tx, "WITH v (id, now, before) AS (VALUES ", "(?, CAST(? AS BIGINT), CAST(? AS BIGINT))", rows,
+	return table.Values(ctx, tx, "WITH v (id, now, before) AS (VALUES ", "(?, CAST(? AS BIGINT), CAST(? AS BIGINT))", rows,
 		") UPDATE routers SET seen = v.now FROM v WHERE routers.id = v.id AND routers.seen < v.before", nil)
 }
 
@@ -158,7 +159,7 @@ func (b *batch) writeSummaries(ctx context.Context, tx dialect.Tx) error {
 		seen[key] = true
 		rows = append(rows, []any{column.Moment(&m.Day), source, device, m.Class.String(), name(&m.Maker), name(&m.Model), column.Domains(&m.Domains), column.Number(&m.Other)})
 	}
-	return values(ctx, tx, "INSERT INTO summaries (day, source, device, class, maker, model, domains, other) VALUES ", template(8), rows,
+	return table.Values(ctx, tx, "INSERT INTO summaries (day, source, device, class, maker, model, domains, other) VALUES ", table.Row(8), rows,
 		" ON CONFLICT (day, source, device) DO NOTHING", nil)
 }
 
@@ -166,10 +167,10 @@ func (b *batch) writeSummaries(ctx context.Context, tx dialect.Tx) error {
 func pepper(ctx context.Context, tx dialect.Tx, month int64) ([]byte, error) {
 	fresh := make([]byte, 32)
 	rand.Read(fresh)
-	if _, err := exec(ctx, tx, "INSERT INTO peppers (month, pepper) VALUES (?, ?) ON CONFLICT (month) DO NOTHING", month, fresh); err != nil {
+	if _, err := table.Exec(ctx, tx, "INSERT INTO peppers (month, pepper) VALUES (?, ?) ON CONFLICT (month) DO NOTHING", month, fresh); err != nil {
 		return nil, err
 	}
-	found, err := all(ctx, tx, func(b *[]byte) []any { return []any{column.Bytes(b)} }, "SELECT pepper FROM peppers WHERE month = $1", month)
+	found, err := table.All(ctx, tx, func(b *[]byte) []any { return []any{column.Bytes(b)} }, "SELECT pepper FROM peppers WHERE month = $1", month)
 	if err == nil && len(found) == 0 {
 		err = errors.New("no key for pseudonyms")
 	}

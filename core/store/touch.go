@@ -5,7 +5,8 @@ import (
 	"fmt"
 
 	"cordon"
-	"cordon/core/store/dialect"
+	"cordon/core/store/table"
+	"cordon/core/store/table/dialect"
 )
 
 // What is used while it is being removed must stay removed: these change a record that
@@ -30,7 +31,7 @@ func (s *Store) TouchPasskey(ctx context.Context, id, data []byte, used cordon.T
 // touch changes a record that must be there.
 func (s *Store) touch(ctx context.Context, what, text string, args ...any) error {
 	return s.write(ctx, func(tx dialect.Tx) error {
-		n, err := exec(ctx, tx, text, args...)
+		n, err := table.Exec(ctx, tx, text, args...)
 		if err == nil && n == 0 {
 			err = cordon.ErrNotFound
 		}

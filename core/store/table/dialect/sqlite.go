@@ -62,5 +62,9 @@ func lock(path string) (unlock func() error, err error) {
 		f.Close()
 		return nil, fmt.Errorf("database is open in another process (lock %s): stop that, or use PostgreSQL: %w", path, cordon.ErrUnavailable)
 	}
-	return f.Close, nil
+	return func() error {
+		// Not by closing alone: a child that is being started shares the lock until it
+		// runs.
+		return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+	}, nil
 }
