@@ -16,7 +16,7 @@ import (
 var users = table.New("users", "id, email, name, name_key, locale, password, disabled, created, version")
 
 func userRow(u *cordon.User) []any {
-	return []any{id(&u.ID), name(&u.Email), name(&u.Name), sought(table.SearchKey(u.Name)), id(&u.Locale), line(&u.Password), column.Flag(&u.Disabled),
+	return []any{id(&u.ID), id(&u.Email), name(&u.Name), sought(table.SearchKey(u.Name)), id(&u.Locale), line(&u.Password), column.Flag(&u.Disabled),
 		column.Moment(&u.Created), column.Number(&u.Version)}
 }
 
@@ -26,7 +26,7 @@ var userList = table.List[cordon.User]{
 	Site:    "id IN (SELECT usr FROM grants WHERE site = ? AND site <> '' AND token = '')",
 	Keys:    []table.Key[cordon.User]{table.Of("id", func(u *cordon.User) any { return clean(u.ID) })},
 	Words: []table.Word[cordon.User]{
-		table.Folded("email", func(u *cordon.User) any { return column.Clean(u.Email, table.NameBytes) }),
+		table.Folded("email", func(u *cordon.User) any { return clean(u.Email) }),
 		table.Folded("name_key", func(u *cordon.User) any { return table.SearchKey(u.Name) })},
 	Filters: func(q *cordon.Query) (all []table.Filter) {
 		if q.User != "" {
@@ -76,7 +76,7 @@ func (s *Store) User(ctx context.Context, id string) (cordon.User, error) {
 
 // UserByEmail returns the user of an e-mail address in lower case.
 func (s *Store) UserByEmail(ctx context.Context, email string) (cordon.User, error) {
-	return s.user(ctx, "user of that address", "email = $1 AND email <> ''", column.Clean(email, table.NameBytes))
+	return s.user(ctx, "user of that address", "email = $1 AND email <> ''", clean(email))
 }
 
 func (s *Store) user(ctx context.Context, what, where, value string) (cordon.User, error) {
@@ -292,6 +292,10 @@ func (s *Store) CountFailure(ctx context.Context, key string, at cordon.Time, wi
 	key = column.Clean(key, table.NameBytes)
 	since := micros(at.Add(-window))
 	err = s.write(ctx, func(tx dialect.Tx) error {
+		// One at a time: who guesses many at once is to be counted, too.
+		if err := tx.Lock(ctx, "failures "+key); err != nil {
+			return err
+		}
 		if _, err := table.Exec(ctx, tx, "DELETE FROM failures WHERE subject = ? AND at <= ?", key, since); err != nil {
 			return err
 		}

@@ -1,11 +1,8 @@
 package table
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,8 +21,6 @@ const (
 	// there are for a page. 2,000 rows take PostgreSQL 4 ms.
 	DefaultBudget = 2_000
 	rounds        = 2
-	// maxCursor bounds what is taken for a cursor, in bytes.
-	maxCursor = 1024
 )
 
 // Page returns a page of a list. budget is DefaultBudget, but for tests.
@@ -221,56 +216,6 @@ func (l *List[T]) compare(a, b []any) int {
 		return -c
 	}
 	return c
-}
-
-// cursor writes where a page begins.
-func cursor(scan int, after []any) string {
-	b, _ := json.Marshal(append([]any{int64(scan)}, after...)) // numbers and texts only
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-// resume reads a cursor. It may be anything.
-func (l *List[T]) resume(text string, scans []scan[T]) (at int, after []any, err error) {
-	if text == "" || len(scans) == 0 {
-		return 0, nil, nil
-	}
-	bad := fmt.Errorf("cursor of another list: %w", cordon.ErrInvalid)
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(text) > maxCursor || !json.Valid(b) {
-		return 0, nil, bad
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	var values []any
-	if d.Decode(&values) != nil || len(values) == 0 {
-		return 0, nil, bad
-	}
-	for i, v := range values {
-		if n, ok := v.(json.Number); ok {
-			if values[i], err = n.Int64(); err != nil {
-				return 0, nil, bad
-			}
-		}
-	}
-	n, ok := values[0].(int64)
-	if !ok || n < 0 || n >= int64(len(scans)) {
-		return 0, nil, bad
-	}
-	at, after = int(n), values[1:]
-	if len(after) == 0 {
-		return at, nil, nil
-	}
-	var zero T
-	of := scans[at].values(&zero)
-	if len(of) != len(after) {
-		return 0, nil, bad
-	}
-	for i := range of {
-		if s, ok := after[i].(string); fmt.Sprintf("%T", of[i]) != fmt.Sprintf("%T", after[i]) || ok && strings.ContainsRune(s, 0) {
-			return 0, nil, bad
-		}
-	}
-	return at, after, nil
 }
 
 // Statements returns the statements for a page in the middle of a list, for who wants to

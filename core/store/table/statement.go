@@ -19,9 +19,9 @@ import (
 // Bounds of texts in columns, in bytes. Names of what routers name are longer than they
 // make them; what is in an index is short.
 const (
-	IDBytes   = 128
-	NameBytes = 256
-	LineBytes = 1024
+	IDBytes   = 256 // what is compared: IDs, references, serials, areas
+	NameBytes = 512
+	LineBytes = 2048
 	KeyBytes  = 64 // of a name in lower case, to search by
 )
 

@@ -13,8 +13,8 @@ import (
 // Bounds of what a document keeps; what is beyond is cut. The wire and the API refuse
 // more than this; these are the last line.
 const (
-	name    = 253   // bytes of a name: the longest DNS name
-	line    = 512   // bytes of a sentence or reason
+	name    = 512   // bytes of a name: 100 characters, a DNS name
+	line    = 2048  // bytes of a sentence or reason: 500 characters
 	story   = 4096  // bytes of an incident's story
 	few     = 32    // evidence, samples, reasons, addresses, ports
 	moments = 256   // of a time line

@@ -75,6 +75,16 @@ func (t Tx) Exec(ctx context.Context, text string, args ...any) (int64, error) {
 	return r.RowsAffected()
 }
 
+// Lock keeps others from a thing of that name until the transaction ends. SQLite's one
+// writer is alone anyway.
+func (t Tx) Lock(ctx context.Context, name string) error {
+	if t.prepared != nil {
+		return nil
+	}
+	_, err := t.on.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 724611))", name)
+	return err
+}
+
 // Read returns what reads without a transaction.
 func (db *DB) Read() Tx { return db.reader }
 
