@@ -51,6 +51,8 @@ type batch struct {
 	health     map[string]*report // by Router.ID
 	enforced   map[string]*report
 	summaries  []*report
+
+	known map[place]knownDevice
 }
 
 // place names a record of a site.
@@ -253,19 +255,74 @@ func wrote(f func(place)) func(*sql.Rows) error {
 	}
 }
 
-func (b *batch) writeDevices(ctx context.Context, tx dialect.Tx) error {
-	var rows [][]any
-	for _, r := range inOrder(b.devices) {
-		rows = append(rows, b.deviceRow(r, r.Device, r.ord))
+// knownDevice is what a device is searched by, as it is stored. When a report changes
+// nothing of it, no index needs to be touched: most reports of devices are such.
+type knownDevice struct {
+	place
+	label, maker, model, addr string
+	named                     bool // people gave it a name, which is its label
+}
+
+func (b *batch) readDevices(ctx context.Context, tx dialect.Tx) (map[place]knownDevice, error) {
+	want := make(map[place]*report)
+	for at, r := range b.devices {
+		want[at] = r
 	}
-	return table.Values(ctx, tx, insertDevices, deviceTemplate, rows, ` ON CONFLICT (site, id) DO UPDATE SET label =
-		CASE WHEN devices.said LIKE '%"name":%' THEN devices.label ELSE excluded.label END,
-		maker = excluded.maker, model = excluded.model, addr = excluded.addr, device = excluded.device, last = excluded.last, updated = excluded.updated,
-		ord = excluded.ord, version = devices.version + 1 WHERE excluded.ord > devices.ord RETURNING site, id`, wrote(func(p place) {
+	for _, r := range b.incidents {
+		if d := deviceOf(r.Incident.Device); d.ID != "" {
+			want[place{r.from.site, clean(d.ID)}] = r
+		}
+	}
+	known := make(map[place]knownDevice)
+	return known, table.Values(ctx, tx, `SELECT site, id, label, maker, model, addr, said LIKE '%"name":%' FROM devices WHERE (site, id) IN (VALUES `, "(?, ?)",
+		places(want), ") ORDER BY site, id"+b.s.lock(), func(rows *sql.Rows) error {
+			var k knownDevice
+			err := rows.Scan(&k.site, &k.id, &k.label, &k.maker, &k.model, &k.addr, column.Flag(&k.named))
+			known[k.place] = k
+			return err
+		})
+}
+
+// places returns the keys of reports as rows.
+func places(m map[place]*report) (rows [][]any) {
+	for _, k := range placesOf(m) {
+		rows = append(rows, []any{k.site, k.id})
+	}
+	return rows
+}
+
+func (b *batch) writeDevices(ctx context.Context, tx dialect.Tx) (err error) {
+	if b.known, err = b.readDevices(ctx, tx); err != nil {
+		return err
+	}
+	var whole, light [][]any
+	for _, r := range inOrder(b.devices) {
+		d := r.Device
+		k, there := b.known[place{r.from.site, clean(d.ID)}]
+		is := knownDevice{k.place, table.SearchKey(d.Name), table.SearchKey(d.Maker), clean(d.Model), addrOf(d), k.named}
+		if k.named {
+			is.label = k.label
+		}
+		if there && is == k {
+			light = append(light, []any{k.site, k.id, column.Device(d), column.Moment(&d.LastSeen), micros(b.now), r.ord})
+		} else {
+			whole = append(whole, b.deviceRow(r, d, r.ord))
+		}
+	}
+	told := wrote(func(p place) {
 		if r := b.devices[p]; r != nil {
 			b.event(cordon.EventDevice, r, p.id, cordon.None)
 		}
-	}))
+	})
+	if err := table.Values(ctx, tx, "WITH v (site, id, device, last, updated, ord) AS (VALUES ", "(?, ?, ?, CAST(? AS BIGINT), CAST(? AS BIGINT), ?)", light, `)
+		UPDATE devices SET device = v.device, last = v.last, updated = v.updated, ord = v.ord, version = devices.version + 1
+		FROM v WHERE devices.site = v.site AND devices.id = v.id AND v.ord > devices.ord RETURNING devices.site, devices.id`, told); err != nil {
+		return err
+	}
+	return table.Values(ctx, tx, insertDevices, deviceTemplate, whole, ` ON CONFLICT (site, id) DO UPDATE SET label =
+		CASE WHEN devices.said LIKE '%"name":%' THEN devices.label ELSE excluded.label END,
+		maker = excluded.maker, model = excluded.model, addr = excluded.addr, device = excluded.device, last = excluded.last, updated = excluded.updated,
+		ord = excluded.ord, version = devices.version + 1 WHERE excluded.ord > devices.ord RETURNING site, id`, told)
 }
 
 const (
@@ -274,59 +331,8 @@ const (
 )
 
 func (b *batch) deviceRow(r *report, d *cordon.Device, ord string) []any {
-	return append(r.home(d.ID), sought(table.SearchKey(d.Name)), sought(table.SearchKey(d.Maker)), column.Text(&d.Model, table.IDBytes), sought(addrOf(d)),
+	return append(r.home(d.ID), sought(table.SearchKey(d.Name)), sought(table.SearchKey(d.Maker)), id(&d.Model), sought(addrOf(d)),
 		column.Device(d), column.Moment(&d.LastSeen), micros(b.now), ord)
-}
-
-// writeIncidents writes incidents, and their devices if those were not reported yet.
-func (b *batch) writeIncidents(ctx context.Context, tx dialect.Tx) error {
-	var rows, devices, levels, kinds [][]any
-	seen := make(map[place]bool)
-	for _, r := range inOrder(b.incidents) {
-		i := r.Incident
-		d := deviceOf(i.Device)
-		rows = append(rows, append(r.home(i.ID), id(&r.from.id), id(&d.ID), column.Number(&i.Level), column.Moment(&i.Opened), column.Moment(&i.Last),
-			column.Kinds(&i.Kinds), column.Incident(i), column.Flag(&r.Over), micros(b.now), r.ord))
-		if at := (place{r.from.site, clean(d.ID)}); d.ID != "" && !seen[at] {
-			seen[at] = true
-			devices = append(devices, b.deviceRow(r, d, ""))
-			levels = append(levels, []any{at.site, at.id})
-		}
-	}
-	if err := table.Values(ctx, tx, insertDevices, deviceTemplate, devices, " ON CONFLICT (site, id) DO NOTHING", nil); err != nil {
-		return err
-	}
-	err := table.Values(ctx, tx, "INSERT INTO incidents (site, id, account, area, grp, router, device, level, opened, last, kinds, incident, ended, received, ord) VALUES ",
-		table.Row(15), rows, ` ON CONFLICT (site, id) DO UPDATE SET router = excluded.router, device = excluded.device, level = excluded.level, opened = excluded.opened,
-		last = excluded.last, kinds = excluded.kinds, incident = excluded.incident, ended = excluded.ended, received = excluded.received,
-		ord = excluded.ord, version = incidents.version + 1 WHERE excluded.ord > incidents.ord RETURNING site, id`, wrote(func(p place) {
-			if r := b.incidents[p]; r != nil {
-				b.event(cordon.EventIncident, r, p.id, r.Incident.Level)
-				for k := range few(r.Incident.Kinds) {
-					kinds = append(kinds, []any{p.site, p.id, k, column.Moment(&r.Incident.Opened)})
-				}
-			}
-		}))
-	if err != nil {
-		return err
-	}
-	err = table.Values(ctx, tx, "INSERT INTO incident_kinds (k_site, k_id, kind, k_opened) VALUES ", table.Row(4), kinds, ` ON CONFLICT (k_site, k_id, kind) DO UPDATE
-		SET k_opened = excluded.k_opened WHERE incident_kinds.k_opened <> excluded.k_opened`, nil)
-	if err != nil {
-		return err
-	}
-	return table.Values(ctx, tx, "WITH v (site, id) AS (VALUES ", "(?, ?)", levels, `), n (site, id, level) AS (SELECT v.site, v.id, COALESCE((SELECT MAX(i.level) FROM incidents i
-		WHERE i.site = v.site AND i.device = v.id AND NOT i.ended AND i.closed = ''), 0) FROM v)
-		UPDATE devices SET level = n.level, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.level <> n.level`, nil)
-}
-
-// few returns different kinds, as many as the document of an incident keeps.
-func few(kinds []cordon.Kind) map[string]bool {
-	out := make(map[string]bool)
-	for _, k := range kinds[:min(len(kinds), column.MaxKinds)] {
-		out[clean(string(k))] = true
-	}
-	return out
 }
 
 // deviceOf returns the device, an empty one if there is none.

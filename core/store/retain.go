@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"cordon"
@@ -31,7 +33,8 @@ func (s *Store) Retain(ctx context.Context, now cordon.Time, r cordon.Retention)
 	gone := make(map[string]int64)
 	for _, k := range []kept{
 		{"detections", "site, id", "at < ? ORDER BY at", r.Detections},
-		{"incidents", "site, id", "last < ? ORDER BY last", r.Incidents},
+		// No index has the last detection, which changes all the time.
+		{"incidents", "site, id", "opened < ? AND last < ? ORDER BY opened", r.Incidents},
 		{"actions", "site, id", "at < ? ORDER BY at", r.Actions},
 		{"audits", "id", "at < ? ORDER BY at", r.Audit},
 		{"summaries", "day, source, device", "day < ? ORDER BY day", r.Summaries},
@@ -62,6 +65,7 @@ func (s *Store) Retain(ctx context.Context, now cordon.Time, r cordon.Retention)
 
 // forget deletes the records that are older than before.
 func (s *Store) forget(ctx context.Context, gone map[string]int64, k kept, before int64) error {
+	args := append(slices.Repeat([]any{before}, strings.Count(k.old, "?")), step)
 	text := "DELETE FROM " + k.table + " WHERE (" + k.keys + ") IN (SELECT " + k.keys + " FROM " + k.table + " WHERE " + k.old + " LIMIT ?)"
 	for n := int64(step); n == step; gone[k.table] += n {
 		err := s.write(ctx, func(tx dialect.Tx) (err error) {
@@ -70,7 +74,7 @@ func (s *Store) forget(ctx context.Context, gone map[string]int64, k kept, befor
 					return err
 				}
 			}
-			n, err = table.Exec(ctx, tx, text, before, step)
+			n, err = table.Exec(ctx, tx, text, args...)
 			return err
 		})
 		if err != nil {

@@ -21,13 +21,16 @@ import (
 
 // What routers tell of themselves.
 
-// inOrder returns reports in the order of what they are about, so that transactions that
-// meet wait for each other in the same order.
-func inOrder(m map[place]*report) []*report {
-	keys := slices.SortedFunc(maps.Keys(m), func(a, b place) int { return cmp.Or(cmp.Compare(a.site, b.site), cmp.Compare(a.id, b.id)) })
-	out := make([]*report, len(keys))
-	for i, k := range keys {
-		out[i] = m[k]
+// placesOf returns the keys of reports in their order, so that transactions that meet
+// wait for each other in the same order.
+func placesOf(m map[place]*report) []place {
+	return slices.SortedFunc(maps.Keys(m), func(a, b place) int { return cmp.Or(cmp.Compare(a.site, b.site), cmp.Compare(a.id, b.id)) })
+}
+
+// inOrder returns reports in the order of what they are about.
+func inOrder(m map[place]*report) (out []*report) {
+	for _, k := range placesOf(m) {
+		out = append(out, m[k])
 	}
 	return out
 }

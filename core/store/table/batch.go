@@ -10,12 +10,12 @@ import (
 	"cordon/core/store/table/dialect"
 )
 
-// sizes are how many rows a Statement writes: few different ones, so that they stay
+// sizes are how many rows a statement writes: few different ones, so that they stay
 // prepared.
 var sizes = [...]int{128, 32, 8, 1}
 
-// Values runs a Statement for rows: before, one template for each row, after. got is
-// called for each row that the Statement returns; nil: it returns none.
+// Values runs a statement for rows: before, one template for each row, after. got is
+// called for each row that the statement returns; nil: it returns none.
 func Values(ctx context.Context, tx dialect.Tx, before, template string, rows [][]any, after string, got func(*sql.Rows) error) error {
 	for len(rows) > 0 {
 		n := sizes[len(sizes)-1]

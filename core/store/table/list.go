@@ -13,8 +13,9 @@ import (
 
 // A list is read in the order of its keys, from the key at which the last page ended.
 // Of the filters of a query one drives: its index has the keys behind its own column, so
-// that a page is a piece of that index. The others are looked at row by row, of at most
-// two times budget rows; where few rows fit, a page is short, and still says where the next begins.
+// that a page is a piece of that index. The others are looked at row by row, of a bounded
+// number of rows; where few of them fit, a page is short, and still says where the next
+// begins.
 const (
 	defaultLimit = 50
 	// DefaultBudget is how many rows are looked at in a round, and rounds is how many
@@ -90,53 +91,47 @@ func (l *List[T]) run(ctx context.Context, tx dialect.Tx, budget int, s *scan[T]
 // take returns up to want rows of one drive behind after, and the key up to which it has
 // looked; nil: to the end.
 func (l *List[T]) take(ctx context.Context, tx dialect.Tx, budget int, s *scan[T], drive Cond, after []any, want int) (rows []T, until []any, err error) {
-	read := func(to []any) ([]T, error) {
-		q := l.piece(s, drive, after, to, budget, want)
+	read := func() ([]T, error) {
+		q := l.piece(s, drive, after, budget, want)
 		return All(ctx, tx, l.Row, q.Text(), q.args...)
 	}
 	if len(s.rest) == 0 {
-		if rows, err = read(nil); err == nil && len(rows) == want {
+		if rows, err = read(); err == nil && len(rows) == want {
 			until = s.values(&rows[want-1])
 		}
 		return rows, until, err
 	}
-	if rows, err = read(nil); err != nil {
+	if rows, err = read(); err != nil {
 		return nil, nil, err
 	}
-	if len(rows) < want {
-		// Few fit. As long as nothing is behind the budget, these are all. Otherwise they
-		// are read once more up to there: what is inserted or deleted meanwhile is then in
-		// one page or the other.
-		if until, err = l.boundary(ctx, tx, budget, s, drive, after); err != nil || until == nil {
-			return rows, nil, err
-		}
-		if rows, err = read(until); err != nil || len(rows) < want {
-			return rows, until, err
-		}
+	if len(rows) == want {
+		return rows, s.values(&rows[want-1]), nil
 	}
-	return rows, s.values(&rows[want-1]), nil
+	// Few fit: how far has the budget come? What was read goes further by a half, so that
+	// what somebody deletes in between hides nothing.
+	until, err = l.boundary(ctx, tx, budget, s, drive, after)
+	return rows, until, err
 }
 
-// piece is the Statement that finds up to want rows of a drive behind after, up to to.
-func (l *List[T]) piece(s *scan[T], drive Cond, after, to []any, budget, want int) *Statement {
+// piece is the statement that finds up to want rows of a drive behind after.
+func (l *List[T]) piece(s *scan[T], drive Cond, after []any, budget, want int) *Statement {
 	q := new(Statement)
 	if len(s.rest) == 0 {
 		q.Add("SELECT " + l.Columns + " FROM " + s.from + " WHERE ")
-		l.reach(q, s, drive, after, to)
+		l.reach(q, s, drive, after)
 	} else {
 		// The inner limit keeps the database from another way than the drive's index.
 		q.Add("SELECT " + l.Columns + " FROM (SELECT " + l.Table + ".* FROM " + s.from + " WHERE ")
-		l.reach(q, s, drive, after, to)
+		l.reach(q, s, drive, after)
 		rest := join(s.rest, " AND ")
-		q.Add(" LIMIT ?) AS near WHERE "+rest.text, append([]any{2 * budget}, rest.args...)...)
+		q.Add(" LIMIT ?) AS near WHERE "+rest.text, append([]any{budget + budget/2}, rest.args...)...)
 	}
 	q.Add(" LIMIT ?", want)
 	return q
 }
 
-// reach writes the conditions and the order of a piece of an index: behind after, up to
-// to.
-func (l *List[T]) reach(q *Statement, s *scan[T], drive Cond, after, to []any) {
+// reach writes the conditions and the order of a piece of an index behind after.
+func (l *List[T]) reach(q *Statement, s *scan[T], drive Cond, after []any) {
 	var columns, order []string
 	for _, k := range s.keys {
 		columns = append(columns, k.Column)
@@ -146,18 +141,13 @@ func (l *List[T]) reach(q *Statement, s *scan[T], drive Cond, after, to []any) {
 			order = append(order, k.Column)
 		}
 	}
-	behind, upTo := " > ", " <= "
+	behind := " > "
 	if l.Newest {
-		behind, upTo = " < ", " >= "
+		behind = " < "
 	}
 	q.Add(drive.text, drive.args...)
-	tuple := "(" + strings.Join(columns, ", ") + ")"
-	places := "(" + strings.Repeat("?, ", len(columns)-1) + "?)"
 	if len(after) > 0 {
-		q.Add(" AND "+tuple+behind+places, after...)
-	}
-	if len(to) > 0 {
-		q.Add(" AND "+tuple+upTo+places, to...)
+		q.Add(" AND ("+strings.Join(columns, ", ")+")"+behind+Row(len(columns)), after...)
 	}
 	q.Add(" ORDER BY " + strings.Join(order, ", "))
 }
@@ -180,7 +170,7 @@ func (l *List[T]) boundary(ctx context.Context, tx dialect.Tx, budget int, s *sc
 	return values, rows.Scan(into...)
 }
 
-// far is the Statement that finds the key at which the budget ends.
+// far is the statement that finds the key at which the budget ends.
 func (l *List[T]) far(s *scan[T], drive Cond, after []any, budget int) *Statement {
 	q := new(Statement)
 	var columns []string
@@ -188,7 +178,7 @@ func (l *List[T]) far(s *scan[T], drive Cond, after []any, budget int) *Statemen
 		columns = append(columns, k.Column)
 	}
 	q.Add("SELECT " + strings.Join(columns, ", ") + " FROM " + s.index + " WHERE ")
-	l.reach(q, s, drive, after, nil)
+	l.reach(q, s, drive, after)
 	q.Add(" LIMIT 1 OFFSET ?", budget-1)
 	return q
 }
@@ -226,7 +216,7 @@ func (l *List[T]) Statements(scope cordon.Scope, q cordon.Query) (all []*Stateme
 		s := &scans[i]
 		var zero T
 		for _, drive := range s.drives {
-			all = append(all, l.piece(s, drive, s.values(&zero), nil, DefaultBudget, defaultLimit+1))
+			all = append(all, l.piece(s, drive, s.values(&zero), DefaultBudget, defaultLimit+1))
 			if len(s.rest) > 0 {
 				all = append(all, l.far(s, drive, s.values(&zero), DefaultBudget))
 			}

@@ -85,7 +85,7 @@ func One[T any](ctx context.Context, tx dialect.Tx, what string, row func(*T) []
 	return found[0], nil
 }
 
-// Exec runs a Statement that is written with ?.
+// Exec runs a statement that is written with ?.
 func Exec(ctx context.Context, tx dialect.Tx, text string, args ...any) (int64, error) {
 	var s Statement
 	s.Add(text, args...)

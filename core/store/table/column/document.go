@@ -328,8 +328,8 @@ func Domains(p *[]cordon.DomainCount) Column {
 		}}
 }
 
-// kindsText writes kinds as a text in which one is found by LIKE '%|kind|%'.
-func kindsText(kinds []cordon.Kind) string {
+// KindsText writes kinds as a text in which one is found by LIKE '%|kind|%'.
+func KindsText(kinds []cordon.Kind) string {
 	s := "|"
 	for _, k := range kinds[:min(len(kinds), few)] {
 		s += Clean(string(k), name) + "|"
@@ -343,6 +343,6 @@ type kindList struct{ p *[]cordon.Kind }
 // read back: the document has them, too.
 func Kinds(p *[]cordon.Kind) Column { return kindList{p} }
 
-func (c kindList) Value() (driver.Value, error) { return kindsText(*c.p), nil }
+func (c kindList) Value() (driver.Value, error) { return KindsText(*c.p), nil }
 
 func (c kindList) Scan(any) error { return nil }

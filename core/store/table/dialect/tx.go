@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,11 +40,29 @@ func (t Tx) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s := p.all[text]; s != nil {
 		return s, nil
 	}
-	s, err := t.on.PrepareContext(ctx, text)
+	s, err := t.on.PrepareContext(ctx, plain(text))
 	if err == nil && len(p.all) < maxPrepared {
 		p.all[text] = s
 	}
 	return s, err
+}
+
+// plain replaces $1, $2, … by ? if each stands once and in this order: SQLite's driver
+// looks up each number by its name, which takes 7 % of the time of a batch of reports.
+func plain(text string) string {
+	var b strings.Builder
+	for n, rest := 1, text; ; n++ {
+		before, after, more := strings.Cut(rest, "$")
+		b.WriteString(before)
+		if !more {
+			return b.String()
+		}
+		number := strconv.Itoa(n)
+		if rest = strings.TrimPrefix(after, number); len(rest) == len(after) || rest != "" && '0' <= rest[0] && rest[0] <= '9' {
+			return text
+		}
+		b.WriteByte('?')
+	}
 }
 
 // Query runs a statement that returns rows.

@@ -167,7 +167,6 @@ CREATE INDEX incidents_account ON incidents (account, opened, site, id);
 CREATE INDEX incidents_area ON incidents (area, opened, site, id);
 CREATE INDEX incidents_grp ON incidents (grp, opened, site, id) WHERE grp <> '';
 CREATE INDEX incidents_device ON incidents (device, opened, site, id);
-CREATE INDEX incidents_last ON incidents (last);
 
 -- The same kinds, to find the incidents of one. Its names differ from those of incidents,
 -- which it is joined with.
