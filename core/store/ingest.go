@@ -390,7 +390,7 @@ func (b *batch) writeActions(ctx context.Context, tx dialect.Tx) error {
 		states = append(states, []any{at.site, at.id, micros(b.now)})
 	}
 	// The strongest of what is in force. An action without an end does not change what passes.
-	return table.Values(ctx, tx, "WITH v (site, id, now) AS (VALUES ", "(?, ?, CAST(? AS BIGINT))", states, `), n (site, id, state) AS (SELECT v.site, v.id, `+stateOf+` FROM v)
+	return table.Values(ctx, tx, "WITH v (site, id, now) AS (VALUES ", "(?, ?, CAST(? AS BIGINT))", states, `), n (site, id, state) AS MATERIALIZED (SELECT v.site, v.id, `+stateOf+` FROM v)
 		UPDATE devices SET state = n.state, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.state <> n.state`, nil)
 }
 

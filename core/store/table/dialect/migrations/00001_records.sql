@@ -160,6 +160,7 @@ CREATE TABLE incidents (
 );
 CREATE INDEX incidents_opened ON incidents (opened, site, id);
 CREATE INDEX incidents_open ON incidents (opened, site, id) WHERE NOT ended AND closed = '';
+CREATE INDEX incidents_open_of ON incidents (site, device) WHERE NOT ended AND closed = '';
 CREATE INDEX incidents_notify ON incidents (opened, site, id) WHERE level >= 2;
 CREATE INDEX incidents_act ON incidents (opened, site, id) WHERE level >= 3;
 CREATE INDEX incidents_site ON incidents (site, opened, id);
@@ -224,6 +225,7 @@ CREATE TABLE actions (
   ord       TEXT COLLATE "binary" NOT NULL,
   PRIMARY KEY (site, id)
 );
+CREATE INDEX actions_in_force ON actions (site, device) WHERE result IN ('done', 'unsure');
 CREATE INDEX actions_at ON actions (at, site, id);
 CREATE INDEX actions_account ON actions (account, at, site, id);
 CREATE INDEX actions_site ON actions (site, at, id);
