@@ -24,12 +24,12 @@ func openSQLite(path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	write, err := sql.Open("sqlite", source(path, "rwc"))
+	write, err := sql.Open("sqlite", source(path, "rwc", 64))
 	if err == nil {
 		write.SetMaxOpenConns(1)
 		write.SetConnMaxLifetime(0)
 	}
-	read, err2 := sql.Open("sqlite", source(path, "rw")+"&_pragma=query_only(1)")
+	read, err2 := sql.Open("sqlite", source(path, "rw", 16)+"&_pragma=query_only(1)")
 	if err2 == nil {
 		n := 2 + 2*runtime.GOMAXPROCS(0)
 		read.SetMaxOpenConns(n)
@@ -45,10 +45,10 @@ func openSQLite(path string) (*DB, error) {
 // source is the address of a file. WAL with FULL: a commit that was answered survives
 // a power cut (traps.md). Reports touch hundreds of pages in each transaction, many of
 // them again in the next, so the log is written back every 64 MB, not every 4.
-func source(path, mode string) string {
+func source(path, mode string, cacheMB int) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	return u.String() + "?mode=" + mode + "&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-		"&_pragma=foreign_keys(1)&_pragma=cache_size(-65536)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(16384)"
+	return u.String() + "?mode=" + mode + fmt.Sprintf("&_pragma=cache_size(-%d)", cacheMB<<10) + "&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+		"&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(16384)"
 }
 
 // lock keeps other processes from the file: they would not know of each other's
