@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/internal/document"
 )
 
 // Path is where the configuration is looked for when nobody says where.
@@ -187,9 +188,6 @@ func Default() Config {
 //go:embed reference.toml
 var Reference string
 
-// maxFile bounds the file, in bytes: 256 devices with 1 kB each.
-const maxFile = 256 << 10
-
 // Load reads the configuration from a file.
 func Load(path string) (Config, error) {
 	f, err := os.Open(path)
@@ -207,15 +205,8 @@ func Load(path string) (Config, error) {
 // Parse reads a configuration. Its error names the line and the key, and what to
 // do.
 func Parse(r io.Reader) (Config, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err != nil {
-		return Config{}, err
-	}
-	if len(text) > maxFile {
-		return Config{}, fmt.Errorf("longer than %d bytes: is it a configuration?", maxFile)
-	}
-	var d document
-	if err := decode(text, &d); err != nil {
+	var d file
+	if err := document.Decode(r, &d, "cordon-agent config"); err != nil {
 		return Config{}, err
 	}
 	return d.config()

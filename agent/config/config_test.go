@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"cordon"
+	"cordon/internal/document"
 )
 
 var comparers = cmp.Options{
@@ -42,13 +43,13 @@ func TestReference(t *testing.T) {
 // TestReferenceListsEveryKey takes each key out of the document type's tags and
 // looks for it in the reference file.
 func TestReferenceListsEveryKey(t *testing.T) {
-	source, err := os.ReadFile("document.go")
+	source, err := os.ReadFile("file.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	keys := regexp.MustCompile("toml:\"([a-z_]+)\"").FindAllStringSubmatch(string(source), -1)
 	if len(keys) < 25 {
-		t.Fatalf("%d keys found in document.go", len(keys))
+		t.Fatalf("%d keys found in file.go", len(keys))
 	}
 	for _, k := range keys {
 		if !regexp.MustCompile(`(?m)^(# )?(\[+` + k[1] + `\]|` + k[1] + ` = )`).MatchString(Reference) {
@@ -156,7 +157,7 @@ func TestParseRefuses(t *testing.T) {
 		{"claim", "[core]\nurl = \"https://core.example\"\nca_file = \"/ca\"\nserial = \"1\"\n", "either core.secret_file or core.key_file"},
 		{"serial", "[core]\nserial = \"a b\"\n", "line 2: core.serial: no serial number"},
 		{"queue", "[core]\nqueue_mb = 100\n", "line 2: core.queue_mb: 100: want megabytes from 1 to 64"},
-		{"too long", strings.Repeat("#", maxFile+1), "is it a configuration?"},
+		{"too long", strings.Repeat("#", document.MaxFile+1), "is it a configuration?"},
 	} {
 		if _, err := Parse(strings.NewReader(c.in)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)

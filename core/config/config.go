@@ -139,9 +139,6 @@ func (c *Config) PublicURL() string {
 //go:embed reference.toml
 var Reference string
 
-// maxFile bounds the file, in bytes.
-const maxFile = 256 << 10
-
 // Load reads the configuration from a file.
 func Load(path string) (Config, error) {
 	f, err := os.Open(path)
@@ -158,15 +155,8 @@ func Load(path string) (Config, error) {
 
 // Parse reads a configuration. Its error names the line and the key, and what to do.
 func Parse(r io.Reader) (Config, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err != nil {
-		return Config{}, err
-	}
-	if len(text) > maxFile {
-		return Config{}, fmt.Errorf("longer than %d bytes: is it a configuration?", maxFile)
-	}
 	var d file
-	if err := document.Decode(text, &d, "cordon-core config"); err != nil {
+	if err := document.Decode(r, &d, "cordon-core config"); err != nil {
 		return Config{}, err
 	}
 	c := d.config()

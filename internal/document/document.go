@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -48,13 +49,23 @@ func List[T any, R Rule[T]](values []Value[T, R]) (all []T) {
 	return all
 }
 
-// Decode reads text into d, a pointer to a struct with toml tags. Its error has a
+// MaxFile bounds a file, in bytes: 256 devices with 1 kB each.
+const MaxFile = 256 << 10
+
+// Decode reads a file into d, a pointer to a struct with toml tags. Its error has a
 // line for each thing that is wrong, as far as reading came; every is the command
 // that prints every key.
-func Decode(text []byte, d any, every string) error {
+func Decode(r io.Reader, d any, every string) error {
+	text, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
+	if err != nil {
+		return err
+	}
+	if len(text) > MaxFile {
+		return fmt.Errorf("longer than %d bytes: is it a configuration?", MaxFile)
+	}
 	dec := toml.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
-	err := dec.Decode(d)
+	err = dec.Decode(d)
 	if missing := (*toml.StrictMissingError)(nil); errors.As(err, &missing) {
 		var all []error
 		for i := range missing.Errors {
