@@ -51,7 +51,7 @@ write_deadline: "%s"
 authorization { timeout: %.0f }
 
 # Add here: listen, tls { cert_file, key_file, timeout: %.0f } with a certificate of
-# Cordon's CA ('cordon-core bus' makes one), server_name, cluster { … }.
+# Cordon's CA, server_name, cluster { … }.
 `, pingEvery, pingsLost, maxMessage, maxPending, writeWithin, (2 * handshake).Seconds(), handshake.Seconds())
 	return b.String(), nil
 }
