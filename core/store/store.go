@@ -66,7 +66,7 @@ func openAt(ctx context.Context, cfg Config, schema int64) (*Store, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	db, err := dialect.OpenAt(ctx, cfg.Database, schema, cfg.Log)
+	db, err := dialect.Open(ctx, cfg.Database, schema, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}

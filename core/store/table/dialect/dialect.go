@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math"
 	"strings"
 
 	"github.com/pressly/goose/v3"
@@ -31,13 +30,9 @@ type DB struct {
 	writer Tx
 }
 
-// Open opens a database and migrates it: the path of a SQLite file, or postgres://….
-func Open(ctx context.Context, database string, log *slog.Logger) (*DB, error) {
-	return OpenAt(ctx, database, math.MaxInt64, log)
-}
-
-// OpenAt is Open, and migrates no further than to a version of the schema.
-func OpenAt(ctx context.Context, database string, schema int64, log *slog.Logger) (*DB, error) {
+// Open opens a database, the path of a SQLite file or postgres://…, and migrates it, no
+// further than to a version of the schema.
+func Open(ctx context.Context, database string, schema int64, log *slog.Logger) (*DB, error) {
 	var db *DB
 	var err error
 	if strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://") {
@@ -63,7 +58,10 @@ func OpenAt(ctx context.Context, database string, schema int64, log *slog.Logger
 func (db *DB) Close() error {
 	var err error
 	if c, ok := db.writer.on.(*sql.Conn); ok {
-		err = c.Close()
+		for _, s := range db.writer.prepared.all {
+			err = errors.Join(err, s.Close())
+		}
+		err = errors.Join(err, c.Close())
 	}
 	err = errors.Join(err, db.read.Close(), db.write.Close())
 	if db.unlock != nil {

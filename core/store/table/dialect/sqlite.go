@@ -24,7 +24,10 @@ func openSQLite(path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	write, err := sql.Open("sqlite", source(path, "rwc", 64))
+	if err := private(path); err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	write, err := sql.Open("sqlite", source(path, "rw", 64))
 	if err == nil {
 		write.SetMaxOpenConns(1)
 		write.SetConnMaxLifetime(0)
@@ -40,6 +43,16 @@ func openSQLite(path string) (*DB, error) {
 		return nil, fmt.Errorf("database %s: %w", path, errors.Join(err, err2))
 	}
 	return &DB{write: write, read: read, unlock: unlock, turn: make(chan struct{}, 1)}, nil
+}
+
+// private makes the file so that nobody else can read it; SQLite gives its log the same
+// mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	return f.Close()
 }
 
 // source is the address of a file. WAL with FULL: a commit that was answered survives

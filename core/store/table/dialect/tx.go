@@ -35,13 +35,16 @@ const maxPrepared = 1000
 
 func (t Tx) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	p := t.prepared
+	if p == nil {
+		return nil, nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.all[text]; s != nil {
+	if s := p.all[text]; s != nil || len(p.all) >= maxPrepared {
 		return s, nil
 	}
 	s, err := t.on.PrepareContext(ctx, plain(text))
-	if err == nil && len(p.all) < maxPrepared {
+	if err == nil {
 		p.all[text] = s
 	}
 	return s, err
@@ -67,27 +70,27 @@ func plain(text string) string {
 
 // Query runs a statement that returns rows.
 func (t Tx) Query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	if t.prepared == nil {
-		return t.on.QueryContext(ctx, text, args...)
-	}
 	s, err := t.stmt(ctx, text)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case s == nil:
+		return t.on.QueryContext(ctx, text, args...)
 	}
 	return s.QueryContext(ctx, args...)
 }
 
 // Exec runs a statement and returns how many rows it touched.
 func (t Tx) Exec(ctx context.Context, text string, args ...any) (int64, error) {
+	s, err := t.stmt(ctx, text)
+	if err != nil {
+		return 0, err
+	}
 	var r sql.Result
-	var err error
-	if t.prepared == nil {
+	if s == nil {
 		r, err = t.on.ExecContext(ctx, text, args...)
 	} else {
-		var s *sql.Stmt
-		if s, err = t.stmt(ctx, text); err == nil {
-			r, err = s.ExecContext(ctx, args...)
-		}
+		r, err = s.ExecContext(ctx, args...)
 	}
 	if err != nil {
 		return 0, err
