@@ -121,7 +121,9 @@ func (h *household) released(a *cordon.Action, by string) {
 	if h.orders[a.ID] {
 		h.held = append(h.held, desired.Held{ID: a.ID, By: by, Expires: h.p.wall(a.Expires)})
 		h.held = h.held[max(0, len(h.held)-desired.MaxHeld):]
-		h.core.replan()
+		if h.core != nil {
+			h.core.replan()
+		}
 	}
 	delete(h.by, a.ID)
 	delete(h.orders, a.ID)

@@ -288,6 +288,19 @@ func TestWithdrawn(t *testing.T) {
 	}
 }
 
+// TestReleasedAlone: an order of before a restart can be released also where there is no
+// line to core any more, and stays released when there is one again.
+func TestReleasedAlone(t *testing.T) {
+	o := newOffice(t, "calm", cordon.PolicyObserve)
+	o.core = nil
+	a := cordon.Action{ID: "order-1", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "02:00:00:00:00:77"}, Expires: o.p.now.Add(time.Hour)}
+	o.orders[a.ID] = true
+	o.released(&a, "root")
+	if len(o.orders) > 0 || len(o.held) != 1 || o.held[0].ID != a.ID || o.held[0].By != "root" {
+		t.Errorf("orders %v, held %+v", o.orders, o.held)
+	}
+}
+
 // TestReleased: what core releases ends, and the scan that goes on does not begin it
 // again.
 func TestReleased(t *testing.T) {
