@@ -129,11 +129,15 @@ func (v *provider) By(id string) string { return v.by[id] }
 
 // Enforced says what is done of what is desired, nil while nothing is.
 func (v *provider) Enforced() *cordon.Enforced {
-	if v.site.Version == 0 && v.shared == 0 {
+	if v.site.Version == 0 && v.shared == 0 && len(v.unknown) == 0 {
 		return nil
 	}
 	refused := slices.Concat(v.plan.Refused, v.refused)
-	for _, what := range v.strange {
+	strange := v.strange
+	if v.site.Version == 0 { // else the plan names what is unknown
+		strange = slices.Concat(v.unknown, v.strange)
+	}
+	for _, what := range strange {
 		refused = append(refused, cordon.Refusal{What: what, Why: "this agent is too old to know it"})
 	}
 	return &cordon.Enforced{Version: v.site.Version, Shared: v.shared, Refused: refused}
@@ -157,7 +161,9 @@ func (v *provider) Desired(ctx context.Context, d *cordon.Desired, unknown []str
 		if v.unknown = unknown; d != nil {
 			v.site = *d
 		}
-		v.apply()
+		if v.site.Version > 0 { // else nobody said yet that what is in force should end
+			v.apply()
+		}
 		v.reporter.Changed()
 		v.reporter.Tick(v.p.now)
 	})

@@ -301,6 +301,34 @@ func TestReleasedAlone(t *testing.T) {
 	}
 }
 
+// TestNothingDesired: what core says about something else ends nothing that was restored
+// after a restart, as long as nobody has said what is desired.
+func TestNothingDesired(t *testing.T) {
+	o := newOffice(t, "calm", cordon.PolicyObserve)
+	order := cordon.Order{ID: "order-1", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "02:00:00:00:00:77"}, By: "Ada"}
+	a := cordon.Action{ID: order.ID, Verb: order.Verb, Mode: cordon.ModeDo, Entity: order.Entity, At: o.p.now, Expires: o.p.now.Add(time.Hour)}
+	if _, err := o.p.enforcer.Apply(context.Background(), stub(a.Entity.Device), &a); err != nil {
+		t.Fatal(err)
+	}
+	o.orders[a.ID], o.by[a.ID] = true, order.By
+	if err := o.core.Desired(context.Background(), nil, []string{"weather"}); err != nil {
+		t.Fatal(err)
+	}
+	o.idle(time.Minute)
+	if got := o.inForce(); !slices.Equal(got, []string{"quarantine"}) {
+		t.Errorf("in force %v", got)
+	}
+	if e := o.core.Enforced(); e == nil || e.Version != 0 || len(e.Refused) != 1 || e.Refused[0].What != "weather" {
+		t.Errorf("enforced %+v", e)
+	}
+	if err := o.core.Desired(context.Background(), &cordon.Desired{Version: 1}, []string{"weather"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, e := o.inForce(), o.core.Enforced(); len(got) > 0 || e.Version != 1 || len(e.Refused) != 1 {
+		t.Errorf("in force %v, enforced %+v", got, e)
+	}
+}
+
 // TestReleased: what core releases ends, and the scan that goes on does not begin it
 // again.
 func TestReleased(t *testing.T) {
