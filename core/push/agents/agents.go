@@ -2,8 +2,9 @@
 //
 // The desired state of a site and the rules in shadow come in from the store; signed,
 // numbered directives go out over the bus. A directive says what should be, never what
-// changed, so one that is lost is mended by the next: when a router says hello, and
-// by a loop that looks for routers that fell behind.
+// changed, so one that is lost is mended by the next. A loop looks for routers that fell
+// behind what is desired of their site; which shadows a router has is learned when it says
+// hello, so that shadows which were lost are mended by its next hello alone.
 package agents
 
 import (
@@ -12,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -26,7 +28,8 @@ type Store interface {
 	RouterOfSite(ctx context.Context, site string) (cordon.Router, error)
 	// Shadows returns the rules in shadow and the number of their last change.
 	Shadows(ctx context.Context) ([]cordon.Shadow, uint64, error)
-	// Behind returns routers that are connected and enforce less than is desired.
+	// Behind returns routers that are connected and enforce less than is desired: all of
+	// them if they are fewer than limit, else limit of them, each call the next.
 	Behind(ctx context.Context, limit int) ([]cordon.Lag, error)
 }
 
@@ -59,6 +62,10 @@ const (
 	mostWait  = 10 * time.Minute
 	// batch is how many routers one round of repair serves.
 	batch = 500
+	// forgetAfter is how long after it could have been sent again a router that no page
+	// named is taken to have caught up. In that time the pages are through 360,000
+	// routers.
+	forgetAfter = time.Hour
 )
 
 // what the directive's subject is called.
@@ -69,7 +76,7 @@ type Pusher struct {
 	cfg Config
 
 	mu    sync.Mutex
-	tries map[string]try // router → what it was sent, while it is behind; guarded by mu
+	tries map[string]try // router → what it was sent, while it is behind; guarded by mu; see due
 }
 
 // try is what a router was sent last and when it may be sent again.
@@ -181,7 +188,9 @@ func (p *Pusher) repair(ctx context.Context) error {
 	return nil
 }
 
-// due returns those whose time to try again has come, and forgets who caught up.
+// due returns those whose time to try again has come, and forgets who caught up: who is
+// not in a page that is all, and, while pages are full, who was in none for long. So no
+// more are remembered than were behind within forgetAfter and mostWait.
 func (p *Pusher) due(behind []cordon.Lag) (now []cordon.Lag) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -203,7 +212,12 @@ func (p *Pusher) due(behind []cordon.Lag) (now []cordon.Lag) {
 		}
 		still[lag.Router] = t
 	}
-	p.tries = still
+	if len(behind) < batch {
+		p.tries = still
+		return now
+	}
+	maps.Copy(p.tries, still)
+	maps.DeleteFunc(p.tries, func(_ string, t try) bool { return at.Sub(t.after) > forgetAfter })
 	return now
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -179,3 +181,87 @@ func TestRepair(t *testing.T) {
 		<-ended
 	})
 }
+
+// crowd is a store of many routers, all of them behind, that names them in pages as
+// core/store does: each goes on where the last one ended.
+type crowd struct {
+	shelf
+	behind []cordon.Lag // by id
+	from   int
+}
+
+func (c *crowd) Behind(_ context.Context, limit int) ([]cordon.Lag, error) {
+	if c.from > len(c.behind) {
+		c.from = 0
+	}
+	page := append([]cordon.Lag(nil), c.behind[c.from:min(c.from+limit, len(c.behind))]...)
+	page = append(page, c.behind[:min(c.from, limit-len(page))]...)
+	if len(page) < limit || len(page) == 0 {
+		c.from = 0
+		return page, nil
+	}
+	c.from = slices.Index(c.behind, page[limit-1]) + 1
+	return page, nil
+}
+
+// TestRepairCrowd sends to everybody within an hour, however many are behind.
+func TestRepairCrowd(t *testing.T) {
+	for _, routers := range []int{100, batch, 600, 2 * batch, 5000} {
+		synctest.Test(t, func(t *testing.T) {
+			p, _, sent := newCrowd(t, routers)
+			begin := time.Now()
+			for len(sent) < routers && time.Since(begin) < time.Hour {
+				time.Sleep(repairEvery)
+				if err := p.repair(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(sent) != routers {
+				t.Errorf("of %d routers %d were sent what they should do", routers, len(sent))
+			}
+			t.Logf("%d routers were sent what they should do within %s", routers, time.Since(begin))
+		})
+	}
+}
+
+// TestRepairForgets remembers nobody for ever who caught up while others hold the pages
+// full.
+func TestRepairForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, c, _ := newCrowd(t, 2*batch)
+		turn := func(within time.Duration) {
+			for begin := time.Now(); time.Since(begin) < within; time.Sleep(repairEvery) {
+				if err := p.repair(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		turn(time.Minute)
+		if n := len(p.tries); n != 2*batch {
+			t.Errorf("%d routers are remembered, %d are behind", n, 2*batch)
+		}
+		c.behind = c.behind[:batch]
+		turn(forgetAfter + 2*mostWait)
+		if n := len(p.tries); n != batch {
+			t.Errorf("%d routers are remembered, %d are behind", n, batch)
+		}
+	})
+}
+
+func newCrowd(t *testing.T, routers int) (*Pusher, *crowd, sentTo) {
+	t.Helper()
+	p, _, _ := newPusher(t)
+	c, sent := &crowd{}, make(sentTo)
+	for i := range routers {
+		id := fmt.Sprintf("r%05d", i)
+		c.behind = append(c.behind, cordon.Lag{Site: id, Router: id, Desired: 1})
+	}
+	p.cfg.Store, p.cfg.Bus = c, sent
+	return p, c, sent
+}
+
+// sentTo is a bus that counts what each router was sent.
+type sentTo map[string]int
+
+func (s sentTo) ToRouter(router, _ string, _ []byte) error { s[router]++; return nil }
+func (s sentTo) ToAll(string, []byte) error                { return nil }
