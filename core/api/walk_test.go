@@ -238,8 +238,27 @@ func TestReason(t *testing.T) {
 	if a := o.Ask(owner, "GET", path, ""); a.Status != 200 {
 		t.Errorf("the owner needs none: %d %s", a.Status, a.Text)
 	}
+}
+
+// TestUnseen shows nothing that the record cannot say was looked at, and forgets no look
+// because its first line failed.
+func TestUnseen(t *testing.T) {
+	o := office.New(t)
+	look := func() office.Answer {
+		return o.Ask(o.People[cordon.RoleOperator], "GET", "/v1/devices?account="+o.Own.Account, "", "Cordon-Reason: ticket 4712")
+	}
 	o.Store.Fail(errDown)
-	if a := o.Ask(operator, "GET", path, "", "Cordon-Reason: ticket 4712"); a.Status < 500 || strings.Contains(a.Text, "fire") {
+	if a := look(); a.Status < 500 || strings.Contains(a.Text, "fire") || strings.Contains(a.Text, "Anna") {
 		t.Errorf("looked unseen: %d %s", a.Status, a.Text)
+	}
+	o.Store.Fail(nil)
+	for range 2 {
+		if a := look(); a.Status != 200 || !strings.Contains(a.Text, "Anna") {
+			t.Errorf("%d %s", a.Status, a.Text)
+		}
+	}
+	a := o.Ask(o.People[cordon.RoleOwner], "GET", "/v1/audit?verb=device.view", "")
+	if items, _ := a.JSON["items"].([]any); len(items) != 1 || !strings.Contains(a.Text, "ticket 4712") {
+		t.Errorf("want one line: %s", a.Text)
 	}
 }

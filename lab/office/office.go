@@ -85,7 +85,7 @@ func (s *Store) Recall(ctx context.Context, user, key string) ([32]byte, []byte,
 	return s.Store.Recall(ctx, user, key)
 }
 
-// Fail makes reads of sites return err from now on; nil ends it.
+// Fail makes reads of sites and lines of the record return err from now on; nil ends it.
 func (s *Store) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,18 +144,12 @@ var furnished = sync.OnceValues(func() (o *Office, err error) {
 		return nil, err
 	}
 	o.Store = nil
-	for _, suffix := range []string{"", "-wal"} { // closing does not empty the log
-		data, err := os.ReadFile(file + suffix)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-		database[suffix] = data
-	}
-	return o, nil
+	database, err = os.ReadFile(file)
+	return o, err
 })
 
-// database is the files of the furnished office's, by the end of their name.
-var database = make(map[string][]byte)
+// database is the file of the furnished office's.
+var database []byte
 
 // New opens an office, which closes with the test.
 func New(t testing.TB) *Office {
@@ -167,9 +161,7 @@ func New(t testing.TB) *Office {
 	o := &Office{T: t, Events: live.New(), Log: new(Log), Own: first.Own, Other: first.Other, People: first.People, cookies: maps.Clone(first.cookies)}
 	o.Line = &Line{events: o.Events, answers: make(map[string]string)}
 	file := filepath.Join(t.TempDir(), "core.db")
-	for suffix, data := range database {
-		o.must(os.WriteFile(file+suffix, data, 0o600))
-	}
+	o.must(os.WriteFile(file, database, 0o600))
 	s, err := store.Open(context.Background(), store.Config{Database: file})
 	o.must(err)
 	o.Store = &Store{Store: s}

@@ -137,10 +137,15 @@ func (d *Desk) look(c *Call, o auth.Object) error {
 		return nil // the change has its own line, with the reason
 	}
 	c.What = c.named()
-	if !d.looks.first(c.Subject.User+"\x00"+string(c.Route.Verb)+"\x00"+o.Site+"\x00"+o.Account+"\x00"+c.What+"\x00"+reason, d.Now()) {
+	key := strings.Join([]string{c.Subject.User, string(c.Route.Verb), o.Site, o.Account, c.What, reason}, "\x00")
+	if d.looks.seen(key, d.Now()) {
 		return nil
 	}
-	return d.Store.Audit(c.Request.Context(), d.line(c, o, c.What, reason, "ok"))
+	if err := d.Store.Audit(c.Request.Context(), d.line(c, o, c.What, reason, "ok")); err != nil {
+		return err
+	}
+	d.looks.add(key) // now that the record has it: what failed is written at the next try
+	return nil
 }
 
 // named names what the path of a request ends in: "device 02:…".
@@ -301,8 +306,8 @@ func (c *Call) Veils(account, site string) bool {
 // again and again is one line of the record.
 type looks struct {
 	mu    sync.Mutex
-	since time.Time
-	seen  map[string]struct{} // guarded by mu
+	since time.Time           // guarded by mu
+	keys  map[string]struct{} // guarded by mu
 }
 
 // Bounds of what looks remembers.
@@ -311,17 +316,26 @@ const (
 	maxLooks  = 50_000 // some 100 bytes each
 )
 
-func newLooks() *looks { return &looks{seen: make(map[string]struct{})} }
+func newLooks() *looks { return &looks{keys: make(map[string]struct{})} }
 
-// first reports whether key was not looked at since the window began.
-func (l *looks) first(key string, now time.Time) bool {
+// seen reports whether key was added since the window began.
+func (l *looks) seen(key string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.Sub(l.since) >= lookEvery || len(l.seen) >= maxLooks {
-		clear(l.seen)
+	if now.Sub(l.since) >= lookEvery {
+		clear(l.keys)
 		l.since = now
 	}
-	_, seen := l.seen[key]
-	l.seen[key] = struct{}{}
-	return !seen
+	_, seen := l.keys[key]
+	return seen
+}
+
+// add adds a key whose line is in the record.
+func (l *looks) add(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.keys) >= maxLooks {
+		clear(l.keys)
+	}
+	l.keys[key] = struct{}{}
 }

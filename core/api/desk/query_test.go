@@ -55,17 +55,22 @@ func TestLooks(t *testing.T) {
 	for n, c := range []struct {
 		key   string
 		after time.Duration
-		first bool
-	}{{"a", 0, true}, {"a", time.Minute, false}, {"b", 0, true}, {"a", lookEvery, true}, {"a", 0, false}} {
+		add   bool
+		seen  bool
+	}{{"a", 0, false, false}, {"a", 0, true, false}, {"a", time.Minute, true, true}, {"b", 0, true, false}, {"a", lookEvery, true, false},
+		{"a", 0, true, true}} {
 		now = now.Add(c.after)
-		if l.first(c.key, now) != c.first {
-			t.Errorf("%d: %q after %v: want %v", n, c.key, c.after, c.first)
+		if l.seen(c.key, now) != c.seen {
+			t.Errorf("%d: %q after %v: want %v", n, c.key, c.after, c.seen)
+		}
+		if c.add {
+			l.add(c.key)
 		}
 	}
 	for n := range maxLooks + 10 {
-		l.first(string(rune(n)), now)
+		l.add(string(rune(n)))
 	}
-	if len(l.seen) > maxLooks {
-		t.Errorf("%d are remembered", len(l.seen))
+	if len(l.keys) > maxLooks {
+		t.Errorf("%d are remembered", len(l.keys))
 	}
 }
