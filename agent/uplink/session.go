@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -69,7 +70,7 @@ type session struct {
 func (l *Uplink) session(ctx context.Context) (stood bool, err error) {
 	s := &session{Uplink: l, in: make(chan *nats.Msg, inbox), closed: make(chan struct{}), flights: make(map[uint64]*flight), within: ackWithin,
 		asked: make(chan struct{}, askedAtOnce), renewals: make(chan renewed)}
-	if err := s.connect(); err != nil {
+	if err := s.connect(ctx); err != nil {
 		return false, err
 	}
 	defer s.conn.Close()
@@ -94,25 +95,48 @@ func (l *Uplink) session(ctx context.Context) (stood bool, err error) {
 	return true, s.serve(ctx)
 }
 
+// dialer is a function as a nats.CustomDialer.
+type dialer func(network, address string) (net.Conn, error)
+
+func (d dialer) Dial(network, address string) (net.Conn, error) { return d(network, address) }
+
 // connect makes the connection and listens to what is for this router.
-func (s *session) connect() (err error) {
+func (s *session) connect(ctx context.Context) (err error) {
 	pair, err := s.id.pair()
 	if err != nil {
 		return err
+	}
+	// The library knows no context: a bus that accepts and keeps silent would hold up the
+	// agent's end for as long as the handshakes may take.
+	var tried []func() bool
+	dial := func(network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{Timeout: dialWithin}).DialContext(ctx, network, address)
+		if err == nil {
+			tried = append(tried, context.AfterFunc(ctx, func() { conn.Close() }))
+		}
+		return conn, err
 	}
 	s.conn, err = nats.Connect(strings.Join(s.id.Servers, ","),
 		nats.Name("cordon-agent "+s.cfg.Agent),
 		nats.UserJWT(func() (string, error) { return s.id.Credential, nil }, pair.Sign),
 		nats.Secure(s.tls()),
-		nats.Timeout(dialWithin),
+		nats.Timeout(dialWithin), nats.SetCustomDialer(dialer(dial)),
+		nats.SkipHostLookup(), // the dialer does it, and can be stopped
 		nats.NoReconnect(), // the waits are ours
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2),
 		nats.WriteBufferSize(bufferBytes), nats.ReconnectBufSize(-1),
 		nats.IgnoreDiscoveredServers(),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { s.log.Warn("bus", "err", err) }),
 		nats.ClosedHandler(func(*nats.Conn) { close(s.closed) }))
+	for _, stop := range tried {
+		stop()
+	}
 	if err != nil {
 		return err
+	}
+	if ctx.Err() != nil { // it may have been closed below the library
+		s.conn.Close()
+		return ctx.Err()
 	}
 	for _, subject := range []string{"to." + s.id.Router + ".>", "to.all.>"} {
 		if _, err := s.conn.ChanSubscribe(subject, s.in); err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -333,6 +334,34 @@ func TestClock(t *testing.T) {
 	})
 	c.Send(wire.Directive{Number: 1, Receiver: door.Router, Expires: cordon.TimeOf(time.Now().Add(-time.Minute)), Desired: &cordon.Desired{Version: 1}}, "to."+door.Router+".directive")
 	door.Wait(t, "what has expired is refused by core's time", func() bool { return l.Status().Refused == 1 })
+}
+
+// TestSilentBus: a bus that accepts connections and keeps silent does not hold up the
+// end of the agent, which has to write what is not delivered.
+func TestSilentBus(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	c := door.New(t)
+	c.Bus = silent.Addr().String()
+	dir := t.TempDir()
+	l := start(t, configOf(c, dir))
+	l.Report(detection(cordon.ScanMirai), true)
+	conn, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	begin := time.Now()
+	l.stop()
+	if took := time.Since(begin); took > dialWithin/3 {
+		t.Errorf("it ended after %v", took)
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "queue", "*")); len(files) == 0 {
+		t.Error("what was not delivered is not written")
+	}
 }
 
 // TestBackoff: waits are spread, grow, and start anew.
