@@ -14,6 +14,4 @@
 // which a router may publish, and nothing answers to a reply subject that a router
 // chose: that is how one router could make the server write to another
 // (docs/reference/bus.md).
-//
-// Memory does the same without a server, for tests that need a clock of their own.
 package bus

@@ -110,10 +110,7 @@ func (c *connected) tell(router string, ch change) {
 // one call at a time, until ctx is done. Each instance of core is told everything. A
 // router that comes and goes faster than handle returns may be told once.
 func (b *Bus) Presence(ctx context.Context, handle func(router string, online bool, at time.Time)) error {
-	return b.connected.present(ctx, b.cfg.Now(), handle)
-}
-
-func (c *connected) present(ctx context.Context, now time.Time, handle func(router string, online bool, at time.Time)) error {
+	c, now := &b.connected, b.cfg.Now()
 	l := &listener{changes: make(map[string]change), wake: make(chan struct{}, 1)}
 	c.mu.Lock()
 	for router := range c.count {
@@ -140,9 +137,8 @@ func (c *connected) present(ctx context.Context, now time.Time, handle func(rout
 
 // Connected reports whether a router is connected now. Until known is true, it is not
 // known of any router that it is not.
-func (b *Bus) Connected(router string) (online, known bool) { return b.connected.has(router) }
-
-func (c *connected) has(router string) (online, known bool) {
+func (b *Bus) Connected(router string) (online, known bool) {
+	c := &b.connected
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.count[router] > 0, c.known
