@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -52,9 +53,12 @@ type flight struct {
 // session is one connection that stands.
 type session struct {
 	*Uplink
-	conn    *nats.Conn
-	in      chan *nats.Msg
-	closed  chan struct{}
+	conn   *nats.Conn
+	in     chan *nats.Msg
+	closed chan struct{}
+	// batch is the number of the last batch. It begins anywhere, so that an acknowledgement
+	// on its way since the last connection is of none of this one's; within 63 bits, since
+	// others may keep it in a signed integer.
 	batch   uint64
 	flights map[uint64]*flight
 	within  time.Duration // see ackWithin
@@ -69,7 +73,7 @@ type session struct {
 // anew. stood says that it was there.
 func (l *Uplink) session(ctx context.Context) (stood bool, err error) {
 	s := &session{Uplink: l, in: make(chan *nats.Msg, inbox), closed: make(chan struct{}), flights: make(map[uint64]*flight), within: ackWithin,
-		asked: make(chan struct{}, askedAtOnce), renewals: make(chan renewed)}
+		batch: rand.Uint64() >> 1, asked: make(chan struct{}, askedAtOnce), renewals: make(chan renewed)}
 	if err := s.connect(ctx); err != nil {
 		return false, err
 	}
@@ -122,7 +126,7 @@ func (s *session) connect(ctx context.Context) (err error) {
 		nats.Secure(s.tls()),
 		nats.Timeout(dialWithin), nats.SetCustomDialer(dialer(dial)),
 		nats.SkipHostLookup(), // the dialer does it, and can be stopped
-		nats.NoReconnect(), // the waits are ours
+		nats.NoReconnect(),    // the waits are ours
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2),
 		nats.WriteBufferSize(bufferBytes), nats.ReconnectBufSize(-1),
 		nats.IgnoreDiscoveredServers(),

@@ -88,6 +88,13 @@ func TestAway(t *testing.T) {
 	l.Report(detection(cordon.DoSUDP), true)
 	c.Wait("everything arrives", func() bool { return len(c.Reports) == 103 })
 	door.Wait(t, "all is acknowledged", func() bool { return l.Status().Waiting == 0 && l.Status().OnFlash == 0 })
+	seen := make(map[uint64]bool)
+	for _, n := range c.Batches {
+		if seen[n] {
+			t.Errorf("batch %d came twice: an acknowledgement of the one would be taken for the other's", n)
+		}
+		seen[n] = true
+	}
 	boots := make(map[uint32]int)
 	for _, r := range c.Reports {
 		boots[r.ID.Boot]++

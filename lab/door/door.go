@@ -55,6 +55,7 @@ type Core struct {
 
 	Reports []cordon.Report // each once
 	IDs     map[cordon.ReportID]int
+	Batches []uint64 // the numbers that came
 	Hellos  []wire.Hello
 	Answers []wire.Answer
 	Enrols  int
@@ -275,6 +276,7 @@ func (c *Core) report(b []byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.Batches = append(c.Batches, n)
 	for _, r := range list {
 		if r.ID.Router != Router || r.ID.Boot == 0 || r.ID.Seq == 0 {
 			c.t.Errorf("report %v", r.ID)
