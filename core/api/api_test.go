@@ -211,6 +211,22 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// TestKeyAgain does what is asked for with a key whose answer is kept no more.
+func TestKeyAgain(t *testing.T) {
+	o := office.New(t)
+	u := o.People[cordon.RoleMember]
+	path := "/v1/sites/" + o.Own.Site + "/devices/" + o.Own.Device + "/block"
+	o.Store.Forget() // more than a day passes
+	for n, peer := range []string{"203.0.113.9", "203.0.113.10", "203.0.113.10"} {
+		if a := o.Ask(u, "POST", path, fmt.Sprintf(`{"target":{"peer":%q}}`, peer), "Idempotency-Key: job"); a.Status != 200 {
+			t.Errorf("%d: %d %s", n, a.Status, a.Text)
+		}
+	}
+	if d, err := o.Store.Desired(context.Background(), o.Own.Site); err != nil || len(d.Orders) != 2 {
+		t.Errorf("%v, %d orders, want one of each address", err, len(d.Orders))
+	}
+}
+
 // TestLarge refuses bodies beyond their bound, with and without a key.
 func TestLarge(t *testing.T) {
 	o := office.New(t)

@@ -42,6 +42,8 @@ type Call struct {
 	What    string              // what is changed, for the record: "device 02:…"
 	Written bool                // the record has its line
 	Veiled  bool                // homes by pseudonym
+
+	request [32]byte // tells the request from others with its Idempotency-Key; zero: it has none
 }
 
 type callKey struct{}

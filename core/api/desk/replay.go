@@ -22,7 +22,7 @@ import (
 // store keeps the answer to a user's key for a day. Two requests with one key at the
 // same time are one and a refusal in one instance of core; between two instances, and
 // in a power cut between the change and its answer, orders are still only one, because
-// their ids follow from the key (see Call.NewID).
+// their ids follow from the key and the request (see Call.NewID).
 
 // keepWithin is how long it may take to keep an answer.
 const keepWithin = 5 * time.Second
@@ -58,6 +58,7 @@ func (d *Desk) replay(hc huma.Context, c *Call, key string, w http.ResponseWrite
 	}
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
 	hash := requestHash(c.Request, body)
+	c.request = hash
 	flight := c.Subject.User + "\x00" + key
 	if !d.keys.begin(flight) {
 		d.refuse(w, c.Request, problem.New(problem.Progress, ""))
