@@ -54,6 +54,10 @@ const (
 	ResultRefused Result = "refused" // the agent's guard forbids it, or it does not know it
 )
 
+// MaxInForce is how many actions an Enforced names at most. With as many,
+// others may be in force, too.
+const MaxInForce = 64
+
 // Enforced is what a router says of the desired state.
 type Enforced struct {
 	Version uint64    // of the Desired that is in force

@@ -46,8 +46,6 @@ const (
 // Bounds of what is remembered and told.
 const (
 	maxFailed = 256
-	// MaxInForce is how many actions an Enforced names at most.
-	MaxInForce = 64
 )
 
 // Home is what a Reporter looks at. Times in the returned values are the pipeline's,
@@ -408,7 +406,7 @@ func (r *Reporter) tellEnforced(now cordon.Time) {
 			continue
 		}
 		h.WriteString(a.ID)
-		if len(e.InForce) < MaxInForce {
+		if len(e.InForce) < cordon.MaxInForce {
 			a.At, a.Expires = r.cfg.Home.Wall(a.At), r.cfg.Home.Wall(a.Expires)
 			e.InForce = append(e.InForce, a)
 		}

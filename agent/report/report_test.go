@@ -228,7 +228,7 @@ func TestEnforced(t *testing.T) {
 	for i := range 100 {
 		d.home.inForce = append(d.home.inForce, cordon.Action{ID: fmt.Sprint(i), Verb: cordon.VerbBlock, Mode: cordon.ModeDo})
 	}
-	if got := of(d.pass(2*time.Second), enforced); len(got) != 1 || len(got[0].InForce) != MaxInForce || d.urgent == 0 {
+	if got := of(d.pass(2*time.Second), enforced); len(got) != 1 || len(got[0].InForce) != cordon.MaxInForce || d.urgent == 0 {
 		t.Errorf("change: %d", len(got))
 	}
 	if got := of(d.pass(time.Hour), enforced); len(got) != 4 {

@@ -112,8 +112,7 @@ func (s *Store) CloseIncident(ctx context.Context, site, id string, c cordon.Clo
 			return err
 		}
 		// The device is as bad as what is still open.
-		_, err = table.Exec(ctx, tx, deviceLevel+" WHERE site = ? AND id = ?", clean(site), clean(i.Incident.Device.ID))
-		return err
+		return levels(ctx, tx, [][]any{{clean(site), clean(i.Incident.Device.ID)}})
 	})
 	if err != nil {
 		return fmt.Errorf("close incident %s of site %s: %w", id, site, dialect.Classify(err))
@@ -121,6 +120,9 @@ func (s *Store) CloseIncident(ctx context.Context, site, id string, c cordon.Clo
 	return nil
 }
 
-// deviceLevel sets the level of devices to that of their open incidents.
-const deviceLevel = `UPDATE devices SET level = COALESCE((SELECT MAX(level) FROM incidents i WHERE i.site = devices.site
-	AND i.device = devices.id AND NOT i.ended AND i.closed = ''), 0), version = version + 1`
+// levels sets the level of devices (site, id) to that of their open incidents.
+func levels(ctx context.Context, tx dialect.Tx, devices [][]any) error {
+	return table.Values(ctx, tx, "WITH v (site, id) AS (VALUES ", "(?, ?)", devices, `), n (site, id, level) AS MATERIALIZED (SELECT v.site, v.id, COALESCE((SELECT MAX(i.level) FROM incidents i
+		WHERE i.site = v.site AND i.device = v.id AND NOT i.ended AND i.closed = ''), 0) FROM v)
+		UPDATE devices SET level = n.level, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.level <> n.level`, nil)
+}

@@ -70,9 +70,7 @@ func (b *batch) writeIncidents(ctx context.Context, tx dialect.Tx) error {
 		SET k_opened = excluded.k_opened WHERE incident_kinds.k_opened <> excluded.k_opened`, nil); err != nil {
 		return err
 	}
-	return table.Values(ctx, tx, "WITH v (site, id) AS (VALUES ", "(?, ?)", places(worse), `), n (site, id, level) AS MATERIALIZED (SELECT v.site, v.id, COALESCE((SELECT MAX(i.level) FROM incidents i
-		WHERE i.site = v.site AND i.device = v.id AND NOT i.ended AND i.closed = ''), 0) FROM v)
-		UPDATE devices SET level = n.level, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.level <> n.level`, nil)
+	return levels(ctx, tx, places(worse))
 }
 
 func (b *batch) putIncidents(ctx context.Context, tx dialect.Tx, whole, light [][]any) error {

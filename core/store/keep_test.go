@@ -48,9 +48,13 @@ func testRetention(t *testing.T, b *bench) {
 		old("a detection", d.Detection.At, keep.Detections)
 		left["detections"]++
 	}
+	open := make(map[string]bool)
 	for _, i := range walk(t, b.Incidents, incidentKey, everyone, big) {
 		old("an incident", i.Incident.Last, keep.Incidents)
 		left["incidents"]++
+		if !i.Over && i.Closed == "" {
+			open[i.Site+" "+i.Incident.Device.ID] = true
+		}
 	}
 	for _, a := range walk(t, b.Actions, actionKey, everyone, big) {
 		old("an action", a.Action.At, keep.Actions)
@@ -58,6 +62,9 @@ func testRetention(t *testing.T, b *bench) {
 	}
 	for _, d := range walk(t, b.Devices, deviceKey, everyone, big) {
 		old("a device", d.Device.LastSeen, keep.Devices)
+		if d.Level != cordon.None && !open[d.Site+" "+d.Device.ID] {
+			t.Errorf("a device without an open incident is at level %s", d.Level)
+		}
 	}
 	for _, a := range walk(t, b.Audits, func(a *cordon.Audit) string { return a.ID }, everyone, big) {
 		old("a line", a.At, keep.Audit)

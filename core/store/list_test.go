@@ -260,7 +260,7 @@ func testPlans(t *testing.T, b *bench) {
 	if b.postgres != nil {
 		// For few rows any plan will do. What counts is that there is one in the order of
 		// an index.
-		b.Store = b.open(b.database + "&enable_sort=off&enable_seqscan=off")
+		b.Store = b.open(b.database + "&enable_sort=off&enable_incremental_sort=off&enable_seqscan=off")
 	}
 	for _, c := range []struct {
 		list    string

@@ -309,6 +309,13 @@ func testInForce(t *testing.T, b *bench) {
 	states("what the router says is in force", "watched", "quarantined", "watched")
 	b.ingest(h, cordon.Report{Enforced: &cordon.Enforced{Version: 2}})
 	states("nothing is", "watched", "watched", "watched")
+	b.ingest(h, of("x6", macs[0], cordon.VerbQuarantine, cordon.ResultDone))
+	full := &cordon.Enforced{Version: 3}
+	for i := range cordon.MaxInForce {
+		full.InForce = append(full.InForce, action(b, fmt.Sprint("z", i), macs[1], cordon.VerbBlock, cordon.ResultDone).Action)
+	}
+	b.ingest(h, cordon.Report{Enforced: full})
+	states("as much as can be said is", "quarantined", "blocked", "watched")
 }
 
 // testHostile reports what nobody in his right mind would.

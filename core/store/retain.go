@@ -74,6 +74,10 @@ func (s *Store) forget(ctx context.Context, gone map[string]int64, k kept, befor
 					return err
 				}
 			}
+			if k.table == "incidents" {
+				n, err = forgetIncidents(ctx, tx, text, args)
+				return err
+			}
 			n, err = table.Exec(ctx, tx, text, args...)
 			return err
 		})
@@ -82,6 +86,21 @@ func (s *Store) forget(ctx context.Context, gone map[string]int64, k kept, befor
 		}
 	}
 	return nil
+}
+
+// forgetIncidents deletes incidents, and leaves their devices as bad as what is still open.
+func forgetIncidents(ctx context.Context, tx dialect.Tx, text string, args []any) (int64, error) {
+	var st table.Statement
+	st.Add(text+" RETURNING site, device", args...)
+	found, err := table.All(ctx, tx, func(p *place) []any { return []any{&p.site, &p.id} }, st.Text(), st.Args()...)
+	if err != nil {
+		return 0, err
+	}
+	var devices [][]any
+	for _, p := range found {
+		devices = append(devices, []any{p.site, p.id})
+	}
+	return int64(len(found)), levels(ctx, tx, devices)
 }
 
 // forgetDevices deletes devices that were seen last before a time. No index has that

@@ -38,8 +38,8 @@ func inOrder(m map[place]*report) (out []*report) {
 // states are the states of devices by what is in force.
 var states = map[cordon.Verb]string{cordon.VerbLimit: "limited", cordon.VerbBlock: "blocked", cordon.VerbQuarantine: "quarantined"}
 
-// writeEnforced writes what routers say that is in force. It is the whole: a device that
-// is not in it is only watched.
+// writeEnforced writes what routers say that is in force. A device that is not in it is
+// only watched, unless there may be more than it names.
 func (b *batch) writeEnforced(ctx context.Context, tx dialect.Tx) error {
 	var rows [][]any
 	for _, r := range sorted(b.enforced) {
@@ -68,7 +68,8 @@ func (b *batch) writeEnforced(ctx context.Context, tx dialect.Tx) error {
 	return nil
 }
 
-// inForce sets the states of a site's devices.
+// inForce sets the states of a site's devices. Where more may be in force than is named,
+// the others keep theirs, of which their actions told.
 func (b *batch) inForce(ctx context.Context, tx dialect.Tx, r *report) error {
 	want := make(map[string]string)
 	for i := range r.Enforced.InForce {
@@ -88,8 +89,9 @@ func (b *batch) inForce(ctx context.Context, tx dialect.Tx, r *report) error {
 	if err != nil {
 		return err
 	}
+	whole := len(r.Enforced.InForce) < cordon.MaxInForce
 	for _, f := range found {
-		if is[f[0]] = true; want[f[0]] != f[1] {
+		if is[f[0]] = true; want[f[0]] != f[1] && (whole || want[f[0]] != "") {
 			set(f[0], cmp.Or(want[f[0]], "watched"))
 		}
 	}
@@ -139,7 +141,6 @@ const keepPeppers = 60 * 24 * time.Hour
 // of the device, with a key that changes each month and is then forgotten.
 func (b *batch) writeSummaries(ctx context.Context, tx dialect.Tx) error {
 	var rows [][]any
-	seen := make(map[[3]string]bool)
 	peppers := make(map[int64][]byte)
 	for _, r := range b.summaries {
 		m := r.Summary
@@ -155,11 +156,6 @@ func (b *batch) writeSummaries(ctx context.Context, tx dialect.Tx) error {
 			peppers[month] = pepper
 		}
 		source, device := veil(peppers[month], r.from.id), veil(peppers[month], r.from.id+"/"+m.Device)
-		key := [3]string{m.Day.String(), source, device}
-		if seen[key] {
-			continue
-		}
-		seen[key] = true
 		rows = append(rows, []any{column.Moment(&m.Day), source, device, m.Class.String(), name(&m.Maker), name(&m.Model), column.Domains(&m.Domains), column.Number(&m.Other)})
 	}
 	return table.Values(ctx, tx, "INSERT INTO summaries (day, source, device, class, maker, model, domains, other) VALUES ", table.Row(8), rows,

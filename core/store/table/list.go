@@ -91,21 +91,15 @@ func (l *List[T]) run(ctx context.Context, tx dialect.Tx, budget int, s *scan[T]
 // take returns up to want rows of one drive behind after, and the key up to which it has
 // looked; nil: to the end.
 func (l *List[T]) take(ctx context.Context, tx dialect.Tx, budget int, s *scan[T], drive Cond, after []any, want int) (rows []T, until []any, err error) {
-	read := func() ([]T, error) {
-		q := l.piece(s, drive, after, budget, want)
-		return All(ctx, tx, l.Row, q.Text(), q.args...)
-	}
-	if len(s.rest) == 0 {
-		if rows, err = read(); err == nil && len(rows) == want {
-			until = s.values(&rows[want-1])
-		}
-		return rows, until, err
-	}
-	if rows, err = read(); err != nil {
+	q := l.piece(s, drive, after, budget, want)
+	rows, err = All(ctx, tx, l.Row, q.Text(), q.args...)
+	switch {
+	case err != nil:
 		return nil, nil, err
-	}
-	if len(rows) == want {
+	case len(rows) == want:
 		return rows, s.values(&rows[want-1]), nil
+	case len(s.rest) == 0:
+		return rows, nil, nil
 	}
 	// Few fit: how far has the budget come? What was read goes further by a half, so that
 	// what somebody deletes in between hides nothing.

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 
@@ -120,8 +121,10 @@ func deviceFrom(doc deviceDoc) cordon.Device {
 		Name: doc.Name, Maker: doc.Maker, Model: doc.Model, Class: classOf(doc.Class), Reasons: doc.Reasons,
 		FirstSeen: OfMicros(doc.First), LastSeen: OfMicros(doc.Last)}
 	if doc.MAC != "" {
-		_, err := fmt.Sscanf(doc.MAC, "%02x:%02x:%02x:%02x:%02x:%02x", &d.MAC[0], &d.MAC[1], &d.MAC[2], &d.MAC[3], &d.MAC[4], &d.MAC[5])
-		d.HasMAC = err == nil
+		hw, err := net.ParseMAC(doc.MAC)
+		if d.HasMAC = err == nil && len(hw) == len(d.MAC); d.HasMAC {
+			d.MAC = cordon.MAC(hw)
+		}
 	}
 	return d
 }
