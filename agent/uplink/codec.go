@@ -82,6 +82,15 @@ func (s *session) hello() error {
 	return s.publish("hello", b)
 }
 
+// helloAgain says hello if core asked for it and the time has come.
+func (s *session) helloAgain() error {
+	if s.helloAt.IsZero() || time.Now().Before(s.helloAt) {
+		return nil
+	}
+	s.helloAt = time.Time{}
+	return s.hello()
+}
+
 // Bounds of live questions.
 const (
 	askedAtOnce  = 4

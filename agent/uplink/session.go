@@ -63,6 +63,7 @@ type session struct {
 	flights map[uint64]*flight
 	within  time.Duration // see ackWithin
 	renewAt time.Time     // when to ask for a new credential
+	helloAt time.Time     // when to say hello again; zero: nobody asked
 
 	asked    chan struct{} // a token for each question that is being answered
 	renewals chan renewed
@@ -184,6 +185,9 @@ func (s *session) serve(ctx context.Context) error {
 		case <-tick.C:
 			s.overdue()
 			s.renew(ctx)
+			if err := s.helloAgain(); err != nil {
+				return err
+			}
 		case r := <-s.renewals:
 			if err := s.take(r); err != nil {
 				return err
@@ -321,6 +325,10 @@ func (s *session) hear(ctx context.Context, m *nats.Msg) {
 		s.directive(ctx, m.Data)
 	case "ask":
 		s.ask(ctx, m.Data)
+	case "hello": // core may not have been there to hear it; all routers are asked at once
+		if s.helloAt.IsZero() {
+			s.helloAt = time.Now().Add(rand.N(max(s.cfg.Spread, 1)))
+		}
 	default: // also a credential: that is fetched where core's certificate is checked
 		s.log.Debug("message of an unknown sort", "what", what)
 	}

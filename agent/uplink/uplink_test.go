@@ -175,6 +175,22 @@ func TestDirectives(t *testing.T) {
 	told(2)
 }
 
+// TestHelloAgain: core may ask all routers what they have.
+func TestHelloAgain(t *testing.T) {
+	c := door.New(t)
+	l := start(t, configOf(c, ""))
+	c.Wait("it is there", func() bool { return len(c.Hellos) == 1 })
+	c.Send(wire.Directive{Number: 7, Receiver: door.Router, Desired: &cordon.Desired{Version: 7}}, "to."+door.Router+".directive")
+	door.Wait(t, "it was told something", func() bool { return l.Status().Desired == 7 })
+	if err := c.Conn.Publish("to.all.hello", nil); err != nil {
+		t.Fatal(err)
+	}
+	c.Wait("it says hello again", func() bool { return len(c.Hellos) == 2 })
+	if h := c.Hellos[1]; h.Desired != 7 || h.Boot != c.Hellos[0].Boot {
+		t.Errorf("hello %+v", h)
+	}
+}
+
 func TestQuestions(t *testing.T) {
 	c := door.New(t)
 	l := start(t, configOf(c, ""))

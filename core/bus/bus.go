@@ -180,8 +180,11 @@ func (b *Bus) dial(name, account string) (*nats.Conn, error) {
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			b.cfg.Log.Info("bus is back", "connection", name)
-			if name == "system" {
+			switch name {
+			case "system":
 				b.connected.ask()
+			case "routers":
+				b.callRoll()
 			}
 		}),
 	}

@@ -196,6 +196,42 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestHelloOfBefore hears of a router that was connected before core listened, and again
+// when core's connection was lost: nobody may have heard what it said meanwhile.
+func TestHelloOfBefore(t *testing.T) {
+	b := open(t)
+	r := newRouter(t, b)
+	c := r.mustDial(t, b)
+	say := func(m *nats.Msg) {
+		if err := c.Publish("from."+r.id+".hello", []byte("again")); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := c.Subscribe("to.all.hello", say); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Publish("from."+r.id+".hello", []byte("to nobody")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan string, 4)
+	background(t, func(ctx context.Context) error {
+		return b.FromRouters(ctx, "hello", func(id string, data []byte) { heard <- id + " " + string(data) })
+	})
+	want := r.id + " again"
+	if got := receive(t, heard, "the hello"); got != want {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+	if err := b.routers.ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, heard, "the hello after the connection was lost"); got != want {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
 func TestAppendConsume(t *testing.T) {
 	b := open(t)
 	if err := b.Append(t.Context(), "core.report", []byte("x")); err != nil {

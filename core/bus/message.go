@@ -238,7 +238,8 @@ const (
 
 // FromRouters calls handle with what routers say about what, one call at a time, until
 // ctx is done. Instances share the messages. The router is the one that the server let
-// in, whatever the message says.
+// in, whatever the message says. Hellos that were said while no instance listened are
+// asked for.
 func (b *Bus) FromRouters(ctx context.Context, what string, handle func(router string, data []byte)) error {
 	subject, err := address(fromRouter, "any", what)
 	if err != nil {
@@ -252,11 +253,22 @@ func (b *Bus) FromRouters(ctx context.Context, what string, handle func(router s
 	if err := sub.SetPendingLimits(maxWaiting, maxWaitingBytes); err != nil {
 		return fmt.Errorf("hear %s: %w", subject, err)
 	}
+	if what == hello {
+		b.callRoll()
+	}
 	return b.each(ctx, sub, func(m *nats.Msg) { // m.Reply is never used: see the package's doc
 		if router, ok := sender(m.Subject); ok {
 			handle(router, m.Data)
 		}
 	})
+}
+
+// callRoll asks every router for its hello: those that were connected before this
+// instance listened, or while its connection was lost, may have said it to nobody.
+func (b *Bus) callRoll() {
+	if err := b.ToAll(hello, nil); err != nil { // the connection is lost again, and will be back again
+		b.cfg.Log.Warn("routers are not asked what they have", "err", err)
+	}
 }
 
 // each calls handle with the messages of a subscription until ctx is done.

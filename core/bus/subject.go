@@ -18,6 +18,10 @@ const (
 	all        = "all"
 	inCore     = "core."
 
+	// hello is what a router says of itself after each connection, and when it hears the
+	// same word.
+	hello = "hello"
+
 	queue = "core" // instances of core share what routers say
 )
 
