@@ -19,7 +19,7 @@ import (
 const (
 	defaultLimit = 50
 	// DefaultBudget is how many rows are looked at in a round, and rounds is how many
-	// there are for a page. 2,000 rows take PostgreSQL 4 ms.
+	// there are for a page.
 	DefaultBudget = 2_000
 	rounds        = 2
 )
