@@ -14,7 +14,7 @@ import (
 )
 
 // maxBatch is how many rows one Statement writes at most, and one transaction of
-// reports (traps.md, "Decided": SQLite has one writer, who must not keep others waiting).
+// reports: SQLite has one writer, who must not keep others waiting.
 const maxBatch = 200
 
 // Short names of what rows are made of.

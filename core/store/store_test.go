@@ -21,7 +21,7 @@ var suite = []struct {
 }{
 	{"accounts", testAccounts}, {"sites", testSites}, {"routers", testRouters}, {"import", testImport}, {"people", testPeople},
 	{"records", testRecords}, {"devices", testDevices}, {"incidents", testIncidents}, {"order", testOrder}, {"doubles", testDoubles}, {"identities", testIdentities},
-	{"in force", testInForce}, {"hostile", testHostile}, {"desired", testDesired}, {"shadows", testShadows}, {"behind", testBehind},
+	{"in force", testInForce}, {"hostile", testHostile}, {"desired", testDesired}, {"shadows", testShadows}, {"behind", testBehind}, {"census", testCensus},
 	{"presence", testPresence}, {"audit", testAudit}, {"lists", testLists}, {"scopes", testScopes}, {"search", testSearch},
 	{"cursors", testCursors}, {"plans", testPlans}, {"retention", testRetention}, {"erase", testErase}, {"dump", testDump}, {"migrate", testMigrate},
 	{"race", testRace}, {"kill", testKill}, {"away", testAway},

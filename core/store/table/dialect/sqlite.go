@@ -55,9 +55,11 @@ func private(path string) error {
 	return f.Close()
 }
 
-// source is the address of a file. WAL with FULL: a commit that was answered survives
-// a power cut (traps.md). Reports touch hundreds of pages in each transaction, many of
-// them again in the next, so the log is written back every 64 MB, not every 4.
+// source is the address of a file. WAL with FULL: the log is on the medium before a commit
+// is answered, so that it survives a power cut, which NORMAL does not promise
+// (sqlite.org/pragma.html#pragma_synchronous). Reports touch hundreds of pages in each
+// transaction, many of them again in the next, so the log is written back every 64 MB, not
+// every 4.
 func source(path, mode string, cacheMB int) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
 	return u.String() + "?mode=" + mode + fmt.Sprintf("&_pragma=cache_size(-%d)", cacheMB<<10) + "&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
