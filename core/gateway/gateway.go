@@ -66,8 +66,9 @@ type Config struct {
 	AddressRate float64
 }
 
-// CredentialLife is how long a credential holds (traps.md, "Decided"); routers renew
-// it at half of that.
+// CredentialLife is how long a credential holds: one that was stolen is of no use after a
+// day, and no revoked key need be remembered for longer. Routers renew it at half of that,
+// so that this door may be away for twelve hours.
 const CredentialLife = 24 * time.Hour
 
 // Gateway is the door. Its methods are safe for concurrent use.
