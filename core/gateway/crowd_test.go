@@ -315,6 +315,8 @@ func TestDoorCrowd(t *testing.T) {
 // TestAddressLimit stops one address and lets another in.
 func TestAddressLimit(t *testing.T) {
 	g, _, _ := newGateway(t)
+	now := time.Now()
+	g.cfg.Now = func() time.Time { return now }
 	code := func(addr string) int {
 		r := httptest.NewRequest(http.MethodPost, wire.PathChallenge, nil)
 		r.RemoteAddr = addr
