@@ -101,7 +101,7 @@ func (b *book) join(at place) {
 		return
 	}
 	slices.SortFunc(list, func(x, y *firing) int {
-		return cmp.Or(cmp.Compare(x.rule.String(), y.rule.String()), cmp.Compare(x.begin, y.begin))
+		return cmp.Or(x.rule.compare(y.rule), cmp.Compare(x.begin, y.begin))
 	})
 	for i := len(list) - 1; i > 0; i-- {
 		x, y := list[i-1], list[i]
@@ -193,7 +193,14 @@ type tally struct {
 	overruled int
 }
 
-// The same, as bits of a home.
+// add counts a home.
+func (t *tally) add(is uint8) {
+	for bit, n := range [...]*int{&t.fresh, &t.wide, &t.blocked, &t.active, &t.fired, &t.overruled} {
+		*n += int(is >> bit & 1)
+	}
+}
+
+// The same, as bits of a home, in the order of the counts.
 const (
 	isFresh = 1 << iota
 	isWide
@@ -233,12 +240,7 @@ func (b *book) tallies(now cordon.Time, covered func(Rule) bool, slow map[cordon
 			t = new(tally)
 			all[m.rule] = t
 		}
-		for bit, n := range map[uint8]*int{isFresh: &t.fresh, isWide: &t.wide, isBlocked: &t.blocked, isActive: &t.active,
-			hasFired: &t.fired, isOverruled: &t.overruled} {
-			if is&bit != 0 {
-				*n++
-			}
-		}
+		t.add(is)
 	}
 	return all
 }

@@ -8,7 +8,8 @@
 //
 // What a breaker concludes depends on what it was told and on the time, not on the order,
 // so that every instance of core concludes the same, also after a restart: Load reads
-// the last days from the store. core.go hands reports to Watch and calls Run.
+// the last days from the store. What is stored is then handed to Watch, what people close
+// to Closed, and Run judges.
 package fleet
 
 import (
@@ -18,6 +19,7 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"cordon"
 )
@@ -300,8 +302,15 @@ func (b *Breaker) closed(i *cordon.IncidentRecord) {
 	b.dirty = true
 }
 
-// cut bounds a hostile text.
-func cut(s string) string { return s[:min(len(s), maxText)] }
+// cut bounds a hostile text, between characters: what is in a shadow is signed for routers,
+// and that takes only UTF-8.
+func cut(s string) string {
+	n := min(len(s), maxText)
+	for n < len(s) && n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
 
 // Load reads from the store what happened within the week, and what people said and
 // lifted. It must not be called while Run runs.

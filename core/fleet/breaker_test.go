@@ -379,6 +379,22 @@ func TestInstances(t *testing.T) {
 	}
 }
 
+// TestCut leaves no part of a character: nobody could sign it for routers.
+func TestCut(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"Cam 1", "Cam 1"},
+		{strings.Repeat("x", maxText), strings.Repeat("x", maxText)},
+		{strings.Repeat("x", maxText-1) + "ü", strings.Repeat("x", maxText-1)},
+		{strings.Repeat("x", maxText-2) + "üü", strings.Repeat("x", maxText-2) + "ü"},
+		{strings.Repeat("x", maxText-3) + "\U0001F4A1", strings.Repeat("x", maxText-3)},
+		{strings.Repeat("\x80", maxText+1), ""},
+	} {
+		if got := cut(c.text); got != c.want {
+			t.Errorf("%q is cut to %q", c.text, got)
+		}
+	}
+}
+
 // TestBounded lets no router fill the book, and no storm go beyond it.
 func TestBounded(t *testing.T) {
 	d := newBed(t, Census{Homes: 12})

@@ -1,10 +1,10 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -89,18 +89,19 @@ func (b *Breaker) verdicts(list []cordon.Shadow, now cordon.Time) (found []verdi
 		}) ||
 			slices.ContainsFunc(found, func(v verdict) bool { return v.rule.covers(r) }) || b.isLifted(r)
 	}
-	if len(slow) > 0 {
-		tallies := b.book.tallies(now, covered, slow)
-		for i := range list {
-			s := &list[i]
-			r := Rule{s.Kind, s.Model, s.Agent}
-			if t := tallies[r]; t != nil && endsSoon(s, now) && t.active >= b.census.limit(r, newShare) {
-				found = append(found, verdict{r, fmt.Sprintf("still fires in %d of %d homes; first: %s", t.active, b.census.Homes, first(s.Reason)), shadowLife})
-			}
+	tallies := b.book.tallies(now, covered, slow)
+	for i := range list {
+		s := &list[i]
+		r := Rule{s.Kind, s.Model, s.Agent}
+		if t := tallies[r]; t != nil && endsSoon(s, now) && t.active >= b.census.limit(r, newShare) {
+			found = append(found, verdict{r, fmt.Sprintf("still fires in %d of %d homes; first: %s", t.active, b.census.Homes, first(s.Reason)), shadowLife})
 		}
 	}
+	explained := 0
 	for width := range 4 {
-		tallies := b.book.tallies(now, covered, nil)
+		if len(found) > explained { // what they cover does not count any more
+			tallies, explained = b.book.tallies(now, covered, slow), len(found)
+		}
 		var wide []verdict
 		for _, r := range sorted(tallies) {
 			if r.width() != width || b.isLifted(r) {
@@ -235,12 +236,5 @@ func (r Rule) width() int {
 
 // sorted returns the rules of tallies in a stable order.
 func sorted(tallies map[Rule]*tally) []Rule {
-	rules := make([]Rule, 0, len(tallies))
-	for r := range tallies {
-		rules = append(rules, r)
-	}
-	slices.SortFunc(rules, func(x, y Rule) int {
-		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Model, y.Model), cmp.Compare(x.Agent, y.Agent))
-	})
-	return rules
+	return slices.SortedFunc(maps.Keys(tallies), Rule.compare)
 }

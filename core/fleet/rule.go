@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -66,6 +67,11 @@ type Rule struct {
 
 // String names the rule in records.
 func (r Rule) String() string { return fmt.Sprintf("%s, model %q, agent %q", r.Kind, r.Model, r.Agent) }
+
+// compare orders rules for lists.
+func (r Rule) compare(o Rule) int {
+	return cmp.Or(cmp.Compare(r.Kind, o.Kind), cmp.Compare(r.Model, o.Model), cmp.Compare(r.Agent, o.Agent))
+}
 
 // parseRule reads the object of a line of the record that trip wrote.
 func parseRule(object string) (r Rule, ok bool) {
