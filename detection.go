@@ -85,3 +85,9 @@ type Target struct {
 func (t Target) Zero() bool {
 	return t.Proto == 0 && len(t.Ports) == 0 && t.LocalPort == 0 && !t.Peer.IsValid() && !t.Net.IsValid() && t.Name == "" && !t.Stray
 }
+
+// Equal reports whether t and u name the same part. The order of ports counts.
+func (t Target) Equal(u Target) bool {
+	return t.Proto == u.Proto && t.LocalPort == u.LocalPort && t.Peer == u.Peer && t.Net == u.Net && t.Name == u.Name &&
+		t.Stray == u.Stray && slices.Equal(t.Ports, u.Ports)
+}

@@ -27,7 +27,7 @@ var walked = map[string]string{
 	"listSites": "", "getSite": "", "changeSite": `{"name":"x"}`, "setSitePolicy": `{"policy":"ask"}`, "getOverview": "", "handOver": "", "openCase": `{"reason":"ticket 4711"}`,
 	"closeCase": "", "getDesired": "", "askLedger": "",
 	"getDevice": "", "changeDevice": `{"name":"x"}`, "askDestinations": "", "quarantine": `{}`, "block": `{"target":{"peer":"203.0.113.9"}}`,
-	"limit": `{"rate":{"packets":9}}`, "allow": `{"target":{"peer":"203.0.113.9"}}`, "release": `{}`, "undo": `{}`,
+	"limit": `{"target":{"ports":[443]},"rate":{"packets":9}}`, "allow": `{"target":{"peer":"203.0.113.9"}}`, "release": `{}`, "undo": `{}`,
 	"getIncident": "", "closeIncident": `{"closing":"mended"}`, "getDetection": "",
 	"listDevices": "", "listIncidents": "", "listDetections": "", "listActions": "", "listen": "",
 	"listRouters": "", "importRouters": `[]`, "exportRouters": "", "getRouter": "", "revokeRouter": `{"reason":"stolen"}`, "resetRouter": "",

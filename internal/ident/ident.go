@@ -17,8 +17,12 @@ func New(now time.Time) string {
 	var b [18]byte // 2 zero bytes in front: the encoding takes 5 bits at a time from the left
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli()))
 	rand.Read(b[8:])
-	return alphabet.EncodeToString(b[2:])
+	return Text(b[2:])
 }
+
+// Text writes bytes in the alphabet of names: five bits a character. Of 16 bytes it makes
+// a name of New's form.
+func Text(b []byte) string { return alphabet.EncodeToString(b) }
 
 // Valid reports whether s could have been made by New.
 func Valid(s string) bool {

@@ -2,14 +2,10 @@ package desk
 
 import (
 	"crypto/sha256"
-	"encoding/base32"
 	"time"
 
 	"cordon/internal/ident"
 )
-
-// alphabet is ident's.
-var alphabet = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 // NewID returns the id of what a request makes. With an Idempotency-Key it follows from
 // that and the request: the same order twice is one. A key alone is not enough: its answer
@@ -20,5 +16,5 @@ func (c *Call) NewID(now time.Time) string {
 		return ident.New(now)
 	}
 	sum := sha256.Sum256(append([]byte(c.Subject.User+"\x00"+c.Route.Path+"\x00"+key+"\x00"), c.request[:]...))
-	return alphabet.EncodeToString(sum[:16])
+	return ident.Text(sum[:16])
 }

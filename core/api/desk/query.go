@@ -98,14 +98,10 @@ func Time(t time.Time) cordon.Time {
 	return cordon.TimeOf(t)
 }
 
-// Level returns the level of that name; huma has checked the name.
-func Level(name string) cordon.Level {
-	for l := cordon.Watch; l <= cordon.Act; l++ {
-		if l.String() == name {
-			return l
-		}
-	}
-	return cordon.None
+// Level returns the level of that name; huma has checked the name. Empty: cordon.None.
+func Level(name string) (l cordon.Level) {
+	l.UnmarshalText([]byte(name)) // leaves None
+	return l
 }
 
 // Class returns the class of that name; huma has checked the name.

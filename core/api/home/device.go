@@ -190,7 +190,7 @@ type limitInput struct {
 	desk.DevicePath
 	Body struct {
 		desk.Lasting
-		Target view.Target `json:"target,omitzero" doc:"Not there: all of its traffic."`
+		Target view.Target `json:"target" doc:"By peer, net, ports or protocol."`
 		Rate   view.Rate   `json:"rate"`
 	}
 }

@@ -24,10 +24,10 @@ const (
 	MaxReleased = 128
 	MaxLife     = 90 * 24 * time.Hour
 	maxPorts    = 32
-	// minBits4 and minBits6 are the widest networks that may be blocked (design.md, "It
-	// cannot harm").
-	minBits4, minBits6 = 24, 48
-	maxReason          = 500 // characters
+	// bits4 and bits6 are the networks that an agent's sets hold (agent/enforce/nft): a wider
+	// one would harm too many, a narrower one would have to be widened.
+	bits4, bits6 = 24, 48
+	maxReason    = 500 // characters
 )
 
 // Life is how long an order lasts when nobody says how long. A day is long enough to
@@ -50,11 +50,11 @@ func Add(d *cordon.Desired, o cordon.Order) error {
 		return nil
 	}
 	d.Orders = slices.DeleteFunc(d.Orders, func(have cordon.Order) bool {
-		return have.Verb == o.Verb && have.Entity.Device == o.Entity.Device && same(have.Entity.Target, o.Entity.Target)
+		return have.Verb == o.Verb && have.Entity.Device == o.Entity.Device && have.Entity.Target.Equal(o.Entity.Target)
 	})
 	if o.Verb == cordon.VerbBlock {
 		d.Allowed = slices.DeleteFunc(d.Allowed, func(p cordon.Permission) bool {
-			return p.Device == o.Entity.Device && same(p.Target, o.Entity.Target)
+			return p.Device == o.Entity.Device && p.Target.Equal(o.Entity.Target)
 		})
 	}
 	if len(d.Orders) >= MaxOrders {
@@ -86,15 +86,21 @@ func checkOrder(o *cordon.Order) error {
 		if o.Rate == (cordon.Rate{}) {
 			return invalid("a limit needs packets or connections a second")
 		}
+		if o.Entity.Target.Zero() {
+			return invalid("a limit needs a target: say by peer, net, ports or protocol what is to be slowed down")
+		}
+		if o.Entity.Target.Name != "" || o.Entity.Target.LocalPort != 0 {
+			return invalid("a limit is of a peer, a net, ports or a protocol: no router can tell a name's packets or a port of the device's own")
+		}
 	default:
 		return invalid("order %q: want limit, block or quarantine", o.Verb)
 	}
-	return CheckTarget(&o.Entity.Target)
+	return checkTarget(&o.Entity.Target)
 }
 
-// CheckTarget refuses a target that is too wide or none, and writes its name as agents
+// checkTarget refuses a target that is too wide or none, and writes its name as agents
 // compare it.
-func CheckTarget(t *cordon.Target) error {
+func checkTarget(t *cordon.Target) error {
 	t.Stray = false // only agents judge that
 	t.Peer = t.Peer.Unmap().WithZone("")
 	switch {
@@ -106,6 +112,8 @@ func CheckTarget(t *cordon.Target) error {
 		return invalid("want a peer or a net, not both")
 	case t.Peer.IsValid() && (t.Peer.IsUnspecified() || t.Peer.IsLoopback() || t.Peer.IsMulticast()):
 		return invalid("peer %s is no host", t.Peer)
+	case t.LocalPort != 0 && (t.Peer.IsValid() || t.Net.IsValid() || len(t.Ports) > 0):
+		return invalid("a port of the device's own is blocked by itself: leave out peer, net and ports")
 	case (len(t.Ports) > 0 || t.LocalPort > 0) && t.Proto != 0 && t.Proto != 6 && t.Proto != 17:
 		return invalid("only TCP (6) and UDP (17) have ports")
 	}
@@ -119,12 +127,12 @@ func checkNet(t *cordon.Target) error {
 	if !t.Net.IsValid() {
 		return nil
 	}
-	bits := minBits6
+	bits := bits6
 	if t.Net.Addr().Is4() {
-		bits = minBits4
+		bits = bits4
 	}
-	if t.Net.Bits() < bits || t.Net.Addr().Is4In6() {
-		return invalid("net %s is wider than a /%d", t.Net, bits)
+	if t.Net.Bits() != bits || t.Net.Addr().Is4In6() {
+		return invalid("net %s: want a /%d or a /%d; say one address as peer", t.Net, bits4, bits6)
 	}
 	t.Net = t.Net.Masked()
 	return nil
@@ -170,12 +178,6 @@ func reason(s string) error {
 	return nil
 }
 
-// same reports whether two targets are the same.
-func same(a, b cordon.Target) bool {
-	return a.Proto == b.Proto && a.LocalPort == b.LocalPort && a.Peer == b.Peer && a.Net == b.Net && a.Name == b.Name &&
-		a.Stray == b.Stray && slices.Equal(a.Ports, b.Ports)
-}
-
 // Allow adds a permission, which ends the blocks of the same place.
 func Allow(d *cordon.Desired, p cordon.Permission) error {
 	if err := life(p.At, p.Expires); err != nil {
@@ -184,7 +186,7 @@ func Allow(d *cordon.Desired, p cordon.Permission) error {
 	if err := reason(p.Reason); err != nil {
 		return err
 	}
-	if err := CheckTarget(&p.Target); err != nil {
+	if err := checkTarget(&p.Target); err != nil {
 		return err
 	}
 	if !p.Target.Peer.IsValid() && p.Target.Name == "" {
@@ -195,10 +197,10 @@ func Allow(d *cordon.Desired, p cordon.Permission) error {
 		return nil
 	}
 	d.Allowed = slices.DeleteFunc(d.Allowed, func(have cordon.Permission) bool {
-		return have.Device == p.Device && same(have.Target, p.Target)
+		return have.Device == p.Device && have.Target.Equal(p.Target)
 	})
 	d.Orders = slices.DeleteFunc(d.Orders, func(o cordon.Order) bool {
-		return o.Verb == cordon.VerbBlock && (p.Device == "" || o.Entity.Device == p.Device) && same(o.Entity.Target, p.Target)
+		return o.Verb == cordon.VerbBlock && (p.Device == "" || o.Entity.Device == p.Device) && o.Entity.Target.Equal(p.Target)
 	})
 	if len(d.Allowed) >= MaxAllowed {
 		return invalid("%d places are allowed at this site: take one back first", len(d.Allowed))

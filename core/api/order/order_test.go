@@ -25,6 +25,12 @@ func block(id string, t cordon.Target) cordon.Order {
 	return cordon.Order{ID: id, Verb: cordon.VerbBlock, Entity: cordon.Entity{Device: tv, Target: t}, At: now, Expires: tomorrow}
 }
 
+func limit(t cordon.Target) cordon.Order {
+	o := block("1", t)
+	o.Verb, o.Rate = cordon.VerbLimit, cordon.Rate{Packets: 10}
+	return o
+}
+
 func quarantine(id string) cordon.Order {
 	return cordon.Order{ID: id, Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: tv}, At: now, Expires: tomorrow}
 }
@@ -110,11 +116,21 @@ func TestRefused(t *testing.T) {
 		"no host":           block("1", cordon.Target{Peer: netip.MustParseAddr("0.0.0.0")}),
 		"ports of ICMP":     block("1", cordon.Target{Proto: 1, Ports: []uint16{80}}),
 		"port 0":            block("1", cordon.Target{Ports: []uint16{0}}),
-		"limit without":     {ID: "1", Verb: cordon.VerbLimit, At: now, Expires: tomorrow},
+		"narrow":            block("1", net("192.0.2.0/25")),
+		"own port of one":   block("1", cordon.Target{LocalPort: 5555, Peer: c2.Peer}),
+		"limit without":     {ID: "1", Verb: cordon.VerbLimit, Entity: cordon.Entity{Target: c2}, At: now, Expires: tomorrow},
+		"limit all":         limit(cordon.Target{}),
+		"limit a name":      limit(cordon.Target{Name: "example.com"}),
+		"limit an own port": limit(cordon.Target{LocalPort: 5555}),
 	} {
 		var d cordon.Desired
 		if err := order.Add(&d, o); !errors.Is(err, cordon.ErrInvalid) || len(d.Orders) > 0 {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, o := range []cordon.Order{limit(c2), block("1", net("192.0.2.0/24")), block("1", net("2001:db8::/48")), block("1", cordon.Target{LocalPort: 5555})} {
+		if err := order.Add(new(cordon.Desired), o); err != nil {
+			t.Errorf("%s %v: %v", o.Verb, o.Entity.Target, err)
 		}
 	}
 	for name, p := range map[string]cordon.Permission{

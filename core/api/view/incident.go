@@ -168,9 +168,9 @@ func finite(f float64) float64 {
 type Target struct {
 	Protocol  uint8        `json:"protocol,omitempty" doc:"IANA protocol number."`
 	Ports     []uint16     `json:"ports,omitempty" nullable:"false" maxItems:"32" doc:"Destination ports."`
-	LocalPort uint16       `json:"local_port,omitempty" doc:"The port that the device itself uses."`
+	LocalPort uint16       `json:"local_port,omitempty" doc:"The port that the device itself uses; by itself, and blocked only."`
 	Peer      netip.Addr   `json:"peer,omitzero" doc:"Address of the far side."`
-	Net       netip.Prefix `json:"net,omitzero" doc:"Network of the far side: at most a /24 or a /48."`
+	Net       netip.Prefix `json:"net,omitzero" doc:"Network of the far side: a /24 or a /48."`
 	Name      string       `json:"name,omitempty" maxLength:"253" doc:"Name of the far side."`
 	Stray     bool         `json:"stray,omitempty" readOnly:"true" doc:"Only packets of no connection."`
 }

@@ -8,7 +8,6 @@
 package veil
 
 import (
-	"encoding/base32"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"cordon"
+	"cordon/internal/ident"
 )
 
 // Veil makes pseudonyms with a keyed hash.
@@ -24,15 +24,12 @@ type Veil struct {
 	Sum func(purpose string, parts ...string) []byte
 }
 
-// alphabet is Crockford's, in lower case, as core's names have it.
-var alphabet = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-
 // name returns the pseudonym of what, of that sort at that site.
 func (v Veil) name(sort, site, what string) string {
 	if what == "" {
 		return ""
 	}
-	return sort + "-" + alphabet.EncodeToString(v.Sum("pseudonym", sort, site, what)[:10])
+	return sort + "-" + ident.Text(v.Sum("pseudonym", sort, site, what)[:10])
 }
 
 // Account veils an account.
