@@ -7,8 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -374,6 +377,45 @@ func TestReports(t *testing.T) {
 			t.Errorf("present: %+v", s.present)
 		}
 	})
+}
+
+// TestUnwritable leaves out a report that cannot be written, and no other that was gathered
+// with it.
+func TestUnwritable(t *testing.T) {
+	g, _, l := newGateway(t)
+	dropped := 0
+	g.cfg.Count = func(reason string, n int) {
+		if reason != "unwritable" {
+			t.Errorf("%d reports are counted as %q", n, reason)
+		}
+		dropped += n
+	}
+	of := func(router string, seq uint64) cordon.Report {
+		return cordon.Report{ID: cordon.ReportID{Router: router, Boot: 1, Seq: seq}, Device: &cordon.Device{ID: "d"}}
+	}
+	huge := of("bad", 2)
+	huge.Device, huge.Incident = nil, &cordon.Incident{Timeline: make([]cordon.Moment, 1024)}
+	for i := range huge.Incident.Timeline {
+		huge.Incident.Timeline[i].Text = strings.Repeat("x", maxText)
+	}
+	if _, err := wire.EncodeReports(0, []cordon.Report{huge}); err == nil {
+		t.Fatal("it can be written")
+	}
+	g.append(t.Context(), []batch{{"good", 1, []cordon.Report{of("good", 1)}}, {"bad", 2, []cordon.Report{of("bad", 1), huge, of("bad", 3)}},
+		{"other", 3, []cordon.Report{of("other", 1), of("other", 2)}}})
+	var got []string
+	for _, m := range l.appended {
+		_, list, err := wire.DecodeReports(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range list {
+			got = append(got, fmt.Sprint(r.ID.Router, r.ID.Seq))
+		}
+	}
+	if want := []string{"good1", "bad1", "bad3", "other1", "other2"}; !slices.Equal(got, want) || dropped != 1 || len(l.acks) != 3 {
+		t.Errorf("appended %q, want %q; %d dropped; acknowledged %v", got, want, dropped, l.acks)
+	}
 }
 
 // TestAsk takes the answer of the router that was asked, and of no other.

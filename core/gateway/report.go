@@ -126,21 +126,23 @@ func (g *Gateway) append(ctx context.Context, list []batch) {
 	}
 }
 
-// write appends reports to the bus, in halves if they are too long for one message.
+// write appends reports to the bus, in halves if they cannot be one message. A report that
+// cannot be one alone is left out: it never can be, and must stop no other.
 func (g *Gateway) write(ctx context.Context, reports []cordon.Report) error {
 	if len(reports) == 0 {
 		return nil
 	}
 	data, err := wire.EncodeReports(0, reports)
-	if err != nil {
-		if len(reports) == 1 {
-			return err
-		}
-		half := len(reports) / 2
-		if err := g.write(ctx, reports[:half]); err != nil {
-			return err
-		}
-		return g.write(ctx, reports[half:])
+	switch {
+	case err == nil:
+		return g.cfg.Bus.Append(context.WithoutCancel(ctx), g.cfg.Subject, data)
+	case len(reports) == 1:
+		g.drop(ctx, "unwritable", reports[0].ID.Router, err)
+		return nil
 	}
-	return g.cfg.Bus.Append(context.WithoutCancel(ctx), g.cfg.Subject, data)
+	half := len(reports) / 2
+	if err := g.write(ctx, reports[:half]); err != nil {
+		return err
+	}
+	return g.write(ctx, reports[half:])
 }
