@@ -12,8 +12,8 @@ import (
 	"cordon/wire"
 )
 
-// pack writes a report as it is kept. A story that is too long is cut.
-func pack(r *cordon.Report) ([]byte, error) {
+// encode writes a report as it is kept. A story that is too long is cut.
+func encode(r *cordon.Report) ([]byte, error) {
 	b, err := wire.EncodeReport(r)
 	if err != nil {
 		return nil, err
@@ -32,14 +32,6 @@ func pack(r *cordon.Report) ([]byte, error) {
 	return b, nil
 }
 
-func unpack(b []byte) (cordon.Report, error) { return wire.DecodeReport(b) }
-
-func encode(number uint64, reports []cordon.Report) ([]byte, error) {
-	return wire.EncodeReports(number, reports)
-}
-
-func decodeAck(b []byte) (uint64, error) { return wire.DecodeAck(b) }
-
 // open reads a directive that core signed for this router.
 func (l *Uplink) open(data []byte, at cordon.Time) (*opened, error) {
 	d, err := wire.Open(data, l.id.directiveKeys(), l.id.Router, at)
@@ -55,10 +47,9 @@ func (l *Uplink) open(data []byte, at cordon.Time) (*opened, error) {
 			o.unknown = append(o.unknown, "setting "+s.Name)
 		}
 	}
-	switch {
-	case d.Desired != nil && o.toAll:
+	if d.Desired != nil && o.toAll {
 		o.unknown = append(o.unknown, "one desired state for all routers")
-	case d.Desired != nil:
+	} else {
 		o.desired = d.Desired
 	}
 	switch {
@@ -72,8 +63,7 @@ func (l *Uplink) open(data []byte, at cordon.Time) (*opened, error) {
 
 // hello says what this router has.
 func (s *session) hello() error {
-	site, shared := s.notes.numbers()
-	h := wire.Hello{Version: wire.Version, Agent: s.cfg.Agent, Boot: s.id.Base + s.cfg.Start, Desired: site, Shared: shared,
+	h := wire.Hello{Version: wire.Version, Agent: s.cfg.Agent, Boot: s.id.Base + s.cfg.Start, Desired: s.told.site, Shared: s.told.shared,
 		Queued: uint64(max(s.queue.Stats().Waiting, 0))}
 	b, err := h.Encode()
 	if err != nil {

@@ -65,8 +65,8 @@ func configOf(c *door.Core, dir string) Config {
 	return Config{Dir: dir, URL: c.Door, Roots: c.Roots, Serial: "S1", Secret: door.Secret, Agent: "1.0", Start: 1, Spread: time.Millisecond}
 }
 
-// start runs an Uplink until the test ends.
-func start(t *testing.T, cfg Config) *line {
+// start runs an Uplink, after what comes first, until the test ends.
+func start(t *testing.T, cfg Config, first ...func(*Uplink)) *line {
 	t.Helper()
 	u, err := New(cfg)
 	if err != nil {
@@ -74,6 +74,9 @@ func start(t *testing.T, cfg Config) *line {
 	}
 	l := &line{Uplink: u, brain: &brain{}}
 	u.Attach(l.brain)
+	for _, f := range first {
+		f(u)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- u.Run(ctx) }()

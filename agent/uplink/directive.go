@@ -70,21 +70,30 @@ func (d *directives) flush(dir string, claim func(int) bool, log *slog.Logger) {
 	d.dirty = false
 }
 
-// numbers returns the newest numbers.
-func (d *directives) numbers() (site, shared uint64) {
+// numbers are of the newest directives: for this router, and to all.
+type numbers struct{ site, shared uint64 }
+
+// newest returns the highest numbers that came; what is lower is old.
+func (d *directives) newest() numbers {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.Number, d.Shared
+	return numbers{d.Number, d.Shared}
 }
 
-// recall tells the agent what core said before the restart.
+// forget drops what was said to another router than this.
+func (d *directives) forget(router string) {
+	d.change(func() { d.Site, d.Shadows, d.Number, d.Shared, d.Router = nil, nil, 0, 0, router })
+}
+
+// recall tells the agent what core said before the restart. What cannot be told, because
+// it was not kept or is damaged, is not claimed in the hello either, so core says it again.
 func (l *Uplink) recall(ctx context.Context) {
 	if err := l.notes.read(l.cfg.Dir); err != nil && !os.IsNotExist(err) {
 		l.log.Warn("what core said is damaged; it will be asked again", "err", err)
 	}
 	d := &l.notes
 	if d.Router != l.id.Router { // of another life
-		l.notes.change(func() { d.Site, d.Shadows, d.Number, d.Shared, d.Router = nil, nil, 0, 0, l.id.Router })
+		d.forget(l.id.Router)
 		return
 	}
 	for _, b := range [][]byte{d.Shadows, d.Site} {
@@ -94,7 +103,6 @@ func (l *Uplink) recall(ctx context.Context) {
 		o, err := l.open(b, d.At)
 		if err != nil {
 			l.log.Warn("what core said is damaged; it will be asked again", "err", err)
-			d.Number, d.Shared = 0, 0
 			continue
 		}
 		if err := l.tell(ctx, o); err != nil {
@@ -105,9 +113,8 @@ func (l *Uplink) recall(ctx context.Context) {
 }
 
 func (l *Uplink) noteNumbers() {
-	site, shared := l.notes.numbers()
 	l.note(func(s *Status) {
-		s.Desired, s.Shared, s.Router = site, shared, l.id.Router
+		s.Desired, s.Shared, s.Router = l.told.site, l.told.shared, l.id.Router
 		if l.id.Base != 0 {
 			s.Boot = l.id.Base + l.cfg.Start
 		}
@@ -124,16 +131,21 @@ type opened struct {
 	unknown []string
 }
 
-// tell hands a directive to the agent.
+// tell hands a directive to the agent. One about nothing that this agent knows is
+// refused by it: what is desired (nil) and the shadows stay as they are.
 func (l *Uplink) tell(ctx context.Context, o *opened) error {
-	switch {
-	case o.toAll:
-		return l.agent.Shared(ctx, max(o.number, l.notes.Shared), o.shadows, o.about, o.unknown)
-	case o.desired != nil:
-		return l.agent.Desired(ctx, o.desired, o.unknown)
+	if o.toAll {
+		if err := l.agent.Shared(ctx, o.number, o.shadows, o.about, o.unknown); err != nil {
+			return err
+		}
+		l.told.shared = o.number
+		return nil
 	}
-	// Something new, about something else: it is refused, and the site stays as it is.
-	return l.agent.Desired(ctx, nil, o.unknown)
+	if err := l.agent.Desired(ctx, o.desired, o.unknown); err != nil {
+		return err
+	}
+	l.told.site = o.number
+	return nil
 }
 
 // directive takes a directive from the bus.
@@ -146,8 +158,12 @@ func (l *Uplink) directive(ctx context.Context, data []byte) {
 		l.note(func(s *Status) { s.Refused++ })
 		return
 	}
-	site, shared := l.notes.numbers()
-	if have := map[bool]uint64{false: site, true: shared}[o.toAll]; o.number < have {
+	newest := l.notes.newest()
+	have := newest.site
+	if o.toAll {
+		have = newest.shared
+	}
+	if o.number < have {
 		l.log.Debug("old directive", "number", o.number, "have", have)
 		l.note(func(s *Status) { s.Refused++ })
 		return

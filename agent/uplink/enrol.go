@@ -128,12 +128,10 @@ func (l *Uplink) nonce(ctx context.Context, client *http.Client) (string, error)
 func (l *Uplink) adopt(c *wire.Credential) {
 	id := l.id
 	if id.Router != c.Router || id.Base == 0 {
-		l.notes.change(func() {
-			d := &l.notes
-			if d.Router != c.Router {
-				d.Site, d.Shadows, d.Number, d.Shared, d.Router = nil, nil, 0, 0, c.Router
-			}
-		})
+		if l.notes.Router != c.Router {
+			l.notes.forget(c.Router)
+			l.told = numbers{}
+		}
 		id.Base = max(id.Base, baseAt(c.Issued.Std(), l.cfg.Start))
 	}
 	id.Router, id.Credential, id.Servers, id.Keys = c.Router, c.JWT, c.Servers, c.Keys

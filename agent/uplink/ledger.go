@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,18 +111,7 @@ func (l *ledger) flush(now bool) error {
 
 // lines returns the newest lines, at most n, oldest first.
 func (l *ledger) lines(n int) []Line {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var text []byte
-	if l.dir != "" {
-		for _, name := range []string{ledgerNames[1], ledgerNames[0]} {
-			b, err := os.ReadFile(filepath.Join(l.dir, name))
-			if err == nil && len(b) <= 2*ledgerFile {
-				text = append(append(text, b...), '\n')
-			}
-		}
-	}
-	text = append(text, l.pending...)
+	text := l.text()
 	list := []Line{}
 	for len(text) > 0 && len(list) < n {
 		at := bytes.LastIndexByte(text, '\n')
@@ -131,10 +121,23 @@ func (l *ledger) lines(n int) []Line {
 		}
 		text = text[:max(at, 0)]
 	}
-	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
-		list[i], list[j] = list[j], list[i]
-	}
+	slices.Reverse(list)
 	return list
+}
+
+// text returns all lines as they are written. What is not written yet comes last.
+func (l *ledger) text() (text []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dir != "" {
+		for _, name := range []string{ledgerNames[1], ledgerNames[0]} {
+			b, err := os.ReadFile(filepath.Join(l.dir, name))
+			if err == nil && len(b) <= 2*ledgerFile {
+				text = append(append(text, b...), '\n')
+			}
+		}
+	}
+	return append(text, l.pending...)
 }
 
 // cutText returns at most n bytes of s, whole characters.

@@ -14,6 +14,7 @@ import (
 
 	"cordon"
 	"cordon/internal/spool"
+	"cordon/wire"
 )
 
 // How reports are sent.
@@ -210,12 +211,12 @@ func (s *session) send(now bool) error {
 		if len(items) == 0 {
 			return nil
 		}
-		items, reports := s.unpack(items)
+		items, reports := s.decode(items)
 		if len(items) == 0 {
 			continue
 		}
 		s.batch++
-		data, err := encode(s.batch, reports)
+		data, err := wire.EncodeReports(s.batch, reports)
 		if err != nil {
 			s.log.Error("batch not written", "err", err)
 			s.queue.Acknowledge(items) // it never can be
@@ -238,11 +239,11 @@ func (s *session) send(now bool) error {
 	return nil
 }
 
-// unpack returns the reports of items, with their IDs and times as they are known now.
+// decode returns the reports of items, with their IDs and times as they are known now.
 // What cannot be read never will be, and is let go.
-func (s *session) unpack(all []*spool.Item) (items []*spool.Item, reports []cordon.Report) {
+func (s *session) decode(all []*spool.Item) (items []*spool.Item, reports []cordon.Report) {
 	for _, it := range all {
-		r, err := unpack(it.Body)
+		r, err := wire.DecodeReport(it.Body)
 		if err != nil {
 			s.log.Error("report not read", "err", err)
 			s.queue.Acknowledge([]*spool.Item{it})
@@ -299,7 +300,7 @@ func (s *session) farewell() {
 		select {
 		case m := <-s.in:
 			if what := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]; what == "ack" {
-				if batch, err := decodeAck(m.Data); err == nil {
+				if batch, err := wire.DecodeAck(m.Data); err == nil {
 					s.acknowledged(batch)
 				}
 			}
@@ -315,7 +316,7 @@ func (s *session) farewell() {
 func (s *session) hear(ctx context.Context, m *nats.Msg) {
 	switch what := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]; what {
 	case "ack":
-		batch, err := decodeAck(m.Data)
+		batch, err := wire.DecodeAck(m.Data)
 		if err != nil {
 			s.log.Warn("acknowledgement not read", "err", err)
 			return

@@ -94,6 +94,7 @@ type Uplink struct {
 	id      *identity // owned by Run
 	refused bool      // core refused the credential; owned by Run
 	notes   directives
+	told    numbers // what the agent was told in this run; owned by Run
 
 	mu     sync.Mutex
 	status Status
@@ -110,7 +111,7 @@ type Status struct {
 	Since   cordon.Time // of State
 	Acked   cordon.Time // when core last acknowledged something, 0: never since the start
 	Renew   cordon.Time // when the credential is renewed, 0: none
-	Desired uint64      // number of what is desired
+	Desired uint64      // number of what is desired and was told to the agent
 	Shared  uint64      // number of what was told to all
 
 	Waiting int    // reports that are not acknowledged
@@ -185,7 +186,7 @@ func (l *Uplink) Report(r cordon.Report, urgent bool) {
 	it := &spool.Item{Number: spool.Number{Start: l.cfg.Start, Seq: l.seq.Add(1)}, Urgent: urgent}
 	it.Rank, it.Key = rankOf(&r)
 	r.ID = cordon.ReportID{Boot: it.Start, Seq: it.Seq}
-	body, err := pack(&r)
+	body, err := encode(&r)
 	if err != nil {
 		l.log.Error("report not written", "err", err)
 		return
