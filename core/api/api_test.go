@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -235,6 +236,41 @@ func TestLarge(t *testing.T) {
 	for _, headers := range [][]string{nil, {"Idempotency-Key: k"}} {
 		if a := o.Ask(u, "POST", "/v1/sites/"+o.Own.Site+"/devices/"+o.Own.Device+"/quarantine", body, headers...); a.Status != 413 || a.Code() != "too-large" {
 			t.Errorf("%v: %d %s", headers, a.Status, a.Text)
+		}
+	}
+}
+
+// slowly is a client that sends a half of its body, and then waits for the deadline that
+// was set for it.
+type slowly struct {
+	*httptest.ResponseRecorder
+	sent  bool
+	until time.Time
+}
+
+func (s *slowly) SetReadDeadline(t time.Time) error { s.until = t; return nil }
+
+func (s *slowly) Read(b []byte) (int, error) {
+	switch {
+	case !s.sent:
+		s.sent = true
+		return copy(b, `{"reason":`), nil
+	case s.until.IsZero():
+		return 0, errors.New("would wait for ever")
+	}
+	return 0, os.ErrDeadlineExceeded
+}
+
+// TestSlow waits for no body for ever, with and without a key.
+func TestSlow(t *testing.T) {
+	o := office.New(t)
+	for _, key := range []string{"", "k"} {
+		s := &slowly{ResponseRecorder: httptest.NewRecorder()}
+		r := httptest.NewRequest("POST", "/v1/sites/"+o.Own.Site+"/devices/"+o.Own.Device+"/quarantine", s)
+		r.Header = http.Header{"Cookie": {o.As(o.People[cordon.RoleMember])}, "Content-Type": {"application/json"}, "Idempotency-Key": {key}}
+		o.Server.Config.Handler.ServeHTTP(s, r)
+		if s.Code != http.StatusRequestTimeout || s.until.IsZero() {
+			t.Errorf("key %q: %d %s, deadline %v", key, s.Code, s.Body, s.until)
 		}
 	}
 }

@@ -21,8 +21,10 @@ import (
 // Bounds of a request.
 const (
 	MaxBody      = 64 << 10         // bytes of a JSON body; the largest is a webhook with its events
-	BodyWithin   = 10 * time.Second // for all of such a body
-	answerWithin = 20 * time.Second // to decide what to answer
+	answerWithin = 20 * time.Second // to read such a body and decide what to answer
+	// BodyWithin is the time for the body alone. It is not shorter: net/http takes a read
+	// that ends by its deadline, also behind the body, for a client that went away.
+	BodyWithin   = answerWithin
 	writeWithin  = 30 * time.Second // more than that, for slow lines
 	uploadWithin = 5 * time.Minute  // for a list of routers, up and into the store
 )

@@ -37,6 +37,7 @@ type kept struct {
 	ETag   string          `json:"etag,omitempty"`
 	Body   json.RawMessage `json:"body,omitempty"`
 	Secret bool            `json:"secret,omitempty"` // the answer held a secret, which is kept nowhere
+	Long   bool            `json:"long,omitempty"`   // the answer was longer than maxReplay: it is not kept, and nothing is done again
 }
 
 // replay answers a request from what was answered before, or answers it and keeps that.
@@ -45,14 +46,8 @@ func (d *Desk) replay(hc huma.Context, c *Call, key string, w http.ResponseWrite
 		d.refuse(w, c.Request, problem.New(problem.BadRequest, "the Idempotency-Key is longer than 200 bytes"))
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, c.Request.Body, MaxBody))
+	body, err := readBody(w, c.Request)
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			err = problem.New(problem.TooLarge, "")
-		} else {
-			err = problem.Wrap(problem.Slow, "", err)
-		}
 		d.refuse(w, c.Request, err)
 		return
 	}
@@ -77,11 +72,12 @@ func (d *Desk) replay(hc huma.Context, c *Call, key string, w http.ResponseWrite
 	}
 	rec := &recorder{ResponseWriter: w}
 	next(humago.NewContext(hc.Operation(), c.Request, rec))
-	if rec.status >= 500 || rec.status == 0 || rec.long {
+	if rec.status >= 500 || rec.status == 0 {
 		return // to be tried again
 	}
-	k := kept{Status: rec.status, Type: w.Header().Get("Content-Type"), ETag: w.Header().Get("ETag"), Secret: c.Route.Secret && rec.status < 300}
-	if !k.Secret && json.Valid(rec.body.Bytes()) {
+	k := kept{Status: rec.status, Type: w.Header().Get("Content-Type"), ETag: w.Header().Get("ETag"), Secret: c.Route.Secret && rec.status < 300,
+		Long: rec.long}
+	if !k.Secret && !k.Long && json.Valid(rec.body.Bytes()) {
 		k.Body = rec.body.Bytes()
 	}
 	data, err := json.Marshal(k)
@@ -93,6 +89,21 @@ func (d *Desk) replay(hc huma.Context, c *Call, key string, w http.ResponseWrite
 	if err != nil {
 		d.Log.WarnContext(ctx, "answer not kept", "route", c.Route.Path, "err", err)
 	}
+}
+
+// readBody reads the body of a request, within the time that its handler would have for
+// it.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyWithin)) // of the connection, not of the records
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, problem.New(problem.TooLarge, "")
+	case err != nil:
+		return nil, problem.Wrap(problem.Slow, "", err)
+	}
+	return body, nil
 }
 
 // again answers with what was answered before.
@@ -107,6 +118,9 @@ func (d *Desk) again(w http.ResponseWriter, r *http.Request, same bool, answer [
 		return
 	case k.Secret:
 		d.refuse(w, r, problem.New(problem.Conflict, "it was done; the secret in the answer is shown only once"))
+		return
+	case k.Long:
+		d.refuse(w, r, problem.New(problem.Conflict, "it was answered; the answer was too long to be kept"))
 		return
 	}
 	w.Header().Set("Idempotency-Replayed", "true")
