@@ -142,28 +142,8 @@ type Core struct {
 	Queue  int64  // bytes on flash of what waits while core is away
 }
 
-// Level is how much is logged, as in log/slog.
-type Level string
-
-// Format is how lines are logged.
-type Format string
-
-// The levels and formats.
-const (
-	LevelDebug Level = "debug" // with MAC addresses and names
-	LevelInfo  Level = "info"
-	LevelWarn  Level = "warn"
-	LevelError Level = "error"
-
-	FormatText Format = "text"
-	FormatJSON Format = "json"
-)
-
 // Log configures what is logged, to standard error.
-type Log struct {
-	Level  Level
-	Format Format
-}
+type Log = document.Log
 
 // QuarantinesEvery is the time in which Limits.Quarantines counts.
 const QuarantinesEvery = time.Hour
@@ -179,7 +159,7 @@ func Default() Config {
 		State:   State{Dir: "/var/lib/cordon"},
 		Control: Control{Socket: "/run/cordon/agent.sock"},
 		Core:    Core{Queue: 4e6},
-		Log:     Log{Level: LevelInfo, Format: FormatText},
+		Log:     Log{Level: document.LevelInfo, Format: document.FormatText},
 	}
 }
 

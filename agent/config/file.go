@@ -26,7 +26,7 @@ type file struct {
 	} `toml:"policy"`
 	Device []struct {
 		MAC    document.Value[cordon.MAC, aMAC]              `toml:"mac"`
-		Name   document.Value[string, aLabel]                `toml:"name"`
+		Name   document.Value[string, document.ALabel]       `toml:"name"`
 		Class  document.Value[cordon.Class, aClass]          `toml:"class"`
 		Policy document.Value[cordon.Policy, aPolicy]        `toml:"policy"`
 		Allow  []document.Value[cordon.Target, aDestination] `toml:"allow"`
@@ -37,10 +37,10 @@ type file struct {
 		Addresses []document.Value[netip.Addr, anAddress] `toml:"addresses"`
 	} `toml:"dns"`
 	Page struct {
-		Port      document.Value[uint16, aPort]       `toml:"port"`
-		Brand     document.Value[string, aLabel]      `toml:"brand"`
-		Portal    document.Value[string, aPortal]     `toml:"portal"`
-		Languages []document.Value[string, aLanguage] `toml:"languages"`
+		Port      document.Value[uint16, aPort]           `toml:"port"`
+		Brand     document.Value[string, document.ALabel] `toml:"brand"`
+		Portal    document.Value[string, aPortal]         `toml:"portal"`
+		Languages []document.Value[string, aLanguage]     `toml:"languages"`
 	} `toml:"page"`
 	Indicators struct {
 		File document.Value[string, aPathOrNone] `toml:"file"`
@@ -53,8 +53,8 @@ type file struct {
 		Dir document.Value[string, aPath] `toml:"dir"`
 	} `toml:"state"`
 	Control struct {
-		Socket document.Value[string, aSocket] `toml:"socket"`
-		Group  document.Value[string, aLabel]  `toml:"group"`
+		Socket document.Value[string, aSocket]         `toml:"socket"`
+		Group  document.Value[string, document.ALabel] `toml:"group"`
 	} `toml:"control"`
 	Core struct {
 		URL    document.Value[string, aCore]       `toml:"url"`
@@ -65,8 +65,8 @@ type file struct {
 		Queue  document.Value[int64, queue]        `toml:"queue_mb"`
 	} `toml:"core"`
 	Log struct {
-		Level  document.Value[Level, aLevel]   `toml:"level"`
-		Format document.Value[Format, aFormat] `toml:"format"`
+		Level  document.Value[document.Level, document.ALevel]   `toml:"level"`
+		Format document.Value[document.Format, document.AFormat] `toml:"format"`
 	} `toml:"log"`
 }
 

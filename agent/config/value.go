@@ -22,7 +22,6 @@ type (
 	anAddress    struct{}
 	aPolicy      struct{}
 	aMAC         struct{}
-	aLabel       struct{}
 	aClass       struct{}
 	aDestination struct{}
 	aPortal      struct{}
@@ -39,8 +38,6 @@ type (
 	queue        struct{}
 	someEyes     struct{}
 	anAnswer     struct{}
-	aLevel       struct{}
-	aFormat      struct{}
 )
 
 // maxInterface is the longest name of an interface (IFNAMSIZ in linux/if.h, less
@@ -83,16 +80,6 @@ func (aMAC) Read(s string) (m cordon.MAC, err error) {
 		return m, fmt.Errorf("no MAC address of a device %q: want one such as 02:00:00:00:00:01", s)
 	}
 	return cordon.MAC(hw), nil
-}
-
-// maxLabel bounds names for people, in bytes.
-const maxLabel = 64
-
-func (aLabel) Read(s string) (string, error) {
-	if len(s) > maxLabel || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-		return "", fmt.Errorf("no name %q: want at most %d bytes without control characters", s, maxLabel)
-	}
-	return strings.TrimSpace(s), nil
 }
 
 func (aClass) Read(s string) (cordon.Class, error) {
@@ -180,12 +167,6 @@ func (someEyes) Read(s string) (Eyes, error) {
 }
 
 func (anAnswer) Read(s string) (Answer, error) { return document.OneOf(s, AnswerNXDomain, AnswerPage) }
-
-func (aLevel) Read(s string) (Level, error) {
-	return document.OneOf(s, LevelDebug, LevelInfo, LevelWarn, LevelError)
-}
-
-func (aFormat) Read(s string) (Format, error) { return document.OneOf(s, FormatText, FormatJSON) }
 
 func (aPort) Read(s string) (uint16, error) {
 	n, err := document.Number(s, "page.port", 1, 65535, "a port")

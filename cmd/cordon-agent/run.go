@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"runtime/debug"
 
@@ -44,7 +43,7 @@ func runCommand(stderr io.Writer) cli.Command {
 					return &cli.Exit{Status: exitUsage, Err: err}
 				}
 				debug.SetMemoryLimit(cfg.Limits.Heap())
-				err = agent.Live(ctx, cfg, newLogger(cfg.Log, stderr))
+				err = agent.Live(ctx, cfg, cfg.Log.Logger(stderr))
 				if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 					return nil
 				}
@@ -63,17 +62,6 @@ func loadConfig(path string) (config.Config, error) {
 		return config.Default(), nil
 	}
 	return cfg, err
-}
-
-// newLogger returns the log that the configuration asks for.
-func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
-	levels := map[config.Level]slog.Level{config.LevelDebug: slog.LevelDebug, config.LevelInfo: slog.LevelInfo,
-		config.LevelWarn: slog.LevelWarn, config.LevelError: slog.LevelError}
-	o := &slog.HandlerOptions{Level: levels[cfg.Level]}
-	if cfg.Format == config.FormatJSON {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }
 
 func configCommand(stdout *os.File) cli.Command {

@@ -76,28 +76,8 @@ type Webhooks struct {
 // Operation configures the page of health and metrics.
 type Operation struct{ Listen netip.AddrPort }
 
-// Level is how much is logged, as in log/slog.
-type Level string
-
-// Format is how lines are logged.
-type Format string
-
-// The levels and formats.
-const (
-	LevelDebug Level = "debug"
-	LevelInfo  Level = "info"
-	LevelWarn  Level = "warn"
-	LevelError Level = "error"
-
-	FormatText Format = "text"
-	FormatJSON Format = "json"
-)
-
 // Log configures what is logged, to standard error.
-type Log struct {
-	Level  Level
-	Format Format
-}
+type Log = document.Log
 
 // day is 24 hours.
 const day = 24 * time.Hour
@@ -116,7 +96,7 @@ func Default() Config {
 		Retention: Retention{Detections: 90 * day, Incidents: 365 * day, Actions: 365 * day, Devices: 180 * day, Summaries: 30 * day, Audit: 730 * day},
 		Breaker:   true,
 		Operation: Operation{Listen: local(8081)},
-		Log:       Log{Level: LevelInfo, Format: FormatText},
+		Log:       Log{Level: document.LevelInfo, Format: document.FormatText},
 	}
 }
 

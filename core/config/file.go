@@ -23,7 +23,7 @@ type file struct {
 		TLSCert  document.Value[string, aPathOrNone]       `toml:"tls_cert"`
 		TLSKey   document.Value[string, aPathOrNone]       `toml:"tls_key"`
 		Proxies  []document.Value[netip.Prefix, aPrefix]   `toml:"proxies"`
-		Provider document.Value[string, aLabel]            `toml:"provider"`
+		Provider document.Value[string, document.ALabel]   `toml:"provider"`
 	} `toml:"api"`
 	Gateway struct {
 		Listen document.Value[netip.AddrPort, aListener] `toml:"listen"`
@@ -60,8 +60,8 @@ type file struct {
 		Listen document.Value[netip.AddrPort, aListener] `toml:"listen"`
 	} `toml:"operation"`
 	Log struct {
-		Level  document.Value[Level, aLevel]   `toml:"level"`
-		Format document.Value[Format, aFormat] `toml:"format"`
+		Level  document.Value[document.Level, document.ALevel]   `toml:"level"`
+		Format document.Value[document.Format, document.AFormat] `toml:"format"`
 	} `toml:"log"`
 }
 
@@ -110,12 +110,9 @@ type (
 	aBusURL     struct{}
 	aDatabase   struct{}
 	aPrefix     struct{}
-	aLabel      struct{}
 	aHost       struct{}
 	aServer     struct{}
 	aPolicy     struct{}
-	aLevel      struct{}
-	aFormat     struct{}
 	megabytes   struct{}
 	days        struct{}
 )
@@ -178,16 +175,6 @@ func (aPrefix) Read(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// maxLabel bounds names for people, in bytes.
-const maxLabel = 64
-
-func (aLabel) Read(s string) (string, error) {
-	if len(s) > maxLabel || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-		return "", fmt.Errorf("no name %q: want at most %d bytes without control characters", s, maxLabel)
-	}
-	return strings.TrimSpace(s), nil
-}
-
 func (aHost) Read(s string) (string, error) {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return s, nil
@@ -211,12 +198,6 @@ func (aServer) Read(s string) (string, error) {
 }
 
 func (aPolicy) Read(s string) (cordon.Policy, error) { return cordon.ParsePolicy(s) }
-
-func (aLevel) Read(s string) (Level, error) {
-	return document.OneOf(s, LevelDebug, LevelInfo, LevelWarn, LevelError)
-}
-
-func (aFormat) Read(s string) (Format, error) { return document.OneOf(s, FormatText, FormatJSON) }
 
 func (megabytes) Read(s string) (int64, error) {
 	n, err := document.Number(s, "bus.store_mb", 64, 1_000_000, "megabytes")

@@ -9,6 +9,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -118,6 +120,20 @@ func OneOf[T ~string](s string, values ...T) (T, error) {
 		}
 	}
 	return "", fmt.Errorf("%q: want one of %q", s, values)
+}
+
+// ALabel is the rule of a name for people.
+type ALabel struct{}
+
+// maxLabel bounds names for people, in bytes.
+const maxLabel = 64
+
+// Read reads a name.
+func (ALabel) Read(s string) (string, error) {
+	if len(s) > maxLabel || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return "", fmt.Errorf("no name %q: want at most %d bytes without control characters", s, maxLabel)
+	}
+	return strings.TrimSpace(s), nil
 }
 
 // Number reads a whole number from least to most. Its error finds its line by key,
