@@ -278,14 +278,14 @@ func TestRevokeMany(t *testing.T) {
 
 // TestRevokedAreForgotten strikes what has expired by itself from the list.
 func TestRevokedAreForgotten(t *testing.T) {
-	now := time.Now()
-	b := open(t, func(c *Config) { c.Now = func() time.Time { return now } })
+	var shift atomic.Int64
+	b := open(t, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) } })
 	_, old := newKey(t)
-	now = now.Add(-2 * MaxLife)
+	shift.Store(int64(-2 * MaxLife))
 	if err := b.Revoke(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(2 * MaxLife)
+	shift.Store(0)
 	_, young := newKey(t)
 	if err := b.Revoke(t.Context(), young); err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ type connected struct {
 	gone   map[connection]bool   // ended while the list is being fetched, else nil; guarded by mu
 	came   map[connection]bool   // likewise begun
 	silent map[string]int        // server → lists in a row that it did not give; guarded by mu
-	known  bool                  // the list was fetched once; guarded by mu
+	known  bool                  // every server has given its list once; guarded by mu
 	told   map[*listener]struct{}
 	fetch  chan struct{} // asks for the list; holds one
 }
@@ -144,8 +144,7 @@ func (b *Bus) Connected(router string) (online, known bool) {
 	return c.count[router] > 0, c.known
 }
 
-// came is the server's event of a connection that began or ended, and, in part, what
-// its list says of one.
+// came is the server's event of a connection that began or ended.
 type came struct {
 	Server struct {
 		ID string `json:"id"`
@@ -251,123 +250,4 @@ func named(token string) string {
 		return ""
 	}
 	return c.Name
-}
-
-// The list is fetched in pages from each server.
-const (
-	pageOf     = 1000
-	pageWithin = 2 * time.Second // for all servers to answer
-)
-
-// fetch compares who is connected with the servers' lists.
-func (b *Bus) fetch(ctx context.Context, issuer string) error {
-	c := &b.connected
-	c.mu.Lock()
-	c.gone, c.came = make(map[connection]bool), make(map[connection]bool)
-	c.mu.Unlock()
-	l := list{connections: make(map[connection]string), answered: make(map[string]bool)}
-	var err error
-	for offset, more := 0, true; more && err == nil; offset += pageOf {
-		more, err = b.fetchPage(ctx, offset, issuer, &l)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil {
-		now := b.cfg.Now()
-		for on, router := range l.connections {
-			if !c.gone[on] {
-				c.begin(on, router, now)
-			}
-		}
-		if c.missing(l.answered) {
-			time.AfterFunc(silentAgain, c.ask)
-		}
-		for on := range c.by {
-			if _, ok := l.connections[on]; !ok && !c.came[on] && (l.answered[on.server] || c.silent[on.server] >= silentLists) {
-				c.end(on, now)
-			}
-		}
-		c.known = true
-	}
-	c.gone, c.came = nil, nil
-	return err
-}
-
-// list is what the servers say of who is connected.
-type list struct {
-	connections map[connection]string // → router
-	answered    map[string]bool       // servers
-}
-
-// A server that does not give its list is busy, or gone with all its connections.
-const (
-	silentLists = 3
-	silentAgain = 5 * time.Second // to ask again
-)
-
-// missing counts the servers that gave no list, and reports whether there is one. It must
-// be called with mu held.
-func (c *connected) missing(answered map[string]bool) (any bool) {
-	silent := make(map[string]int)
-	for on := range c.by {
-		if !answered[on.server] {
-			silent[on.server] = c.silent[on.server] + 1
-		}
-	}
-	c.silent = silent
-	return len(silent) > 0
-}
-
-// fetchPage adds a page of each server's list to l, and reports whether any server
-// has more.
-func (b *Bus) fetchPage(ctx context.Context, offset int, issuer string, l *list) (more bool, err error) {
-	ask, err := json.Marshal(map[string]any{"acc": b.keys.accounts.Routers, "auth": true, "offset": offset, "limit": pageOf})
-	if err != nil {
-		return false, err
-	}
-	inbox := b.system.NewRespInbox()
-	sub, err := b.system.SubscribeSync(inbox)
-	if err != nil {
-		return false, err
-	}
-	defer sub.Unsubscribe()
-	if err := b.system.PublishRequest("$SYS.REQ.SERVER.PING.CONNZ", inbox, ask); err != nil {
-		return false, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, pageWithin)
-	defer cancel()
-	for answers := 0; ; answers++ {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			if answers > 0 && ctx.Err() != nil {
-				return more, nil
-			}
-			return false, err
-		}
-		var page struct {
-			Server struct {
-				ID string `json:"id"`
-			} `json:"server"`
-			Data struct {
-				Connections []struct {
-					CID       uint64 `json:"cid"`
-					JWT       string `json:"jwt"`
-					IssuerKey string `json:"issuer_key"`
-				} `json:"connections"`
-			} `json:"data"`
-		}
-		if err := json.Unmarshal(m.Data, &page); err != nil {
-			return false, err
-		}
-		l.answered[page.Server.ID] = true
-		for _, one := range page.Data.Connections {
-			if router := named(one.JWT); router != "" && one.IssuerKey == issuer {
-				l.connections[connection{page.Server.ID, one.CID}] = router
-			}
-		}
-		more = more || len(page.Data.Connections) == pageOf
-		if b.server != nil { // the only one
-			return more, nil
-		}
-	}
 }
