@@ -3,6 +3,7 @@ package cordon
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Verb is what is done.
@@ -74,6 +75,11 @@ type Action struct {
 	Expires  Time // never zero, except for notify
 	Rate     Rate // of a limit
 }
+
+// MaxLife is the longest that an action is in force, or that anything is allowed,
+// whoever asked for it: nothing is for ever, since nobody looks again at what is. It is
+// one bound for who orders and for what the router holds, so that no order ends early.
+const MaxLife = 90 * 24 * time.Hour
 
 // Rate is how much of a part of its traffic a device keeps under a limit.
 type Rate struct {

@@ -65,6 +65,9 @@ func (l *live) restore(ctx context.Context, saved state.State) {
 		again.At, again.Expires = now, now.Add(left)
 		d := stub(again.Entity.Device)
 		d.Addrs = a.Addrs
+		if again.Verb == cordon.VerbQuarantine && again.Mode == cordon.ModeDo {
+			l.kernel.Restored(d)
+		}
 		if _, err := l.p.enforcer.Apply(ctx, d, &again); err != nil {
 			l.check("put in force again", err)
 			continue

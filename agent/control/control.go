@@ -44,15 +44,9 @@ type Agent interface {
 	Doctor(ctx context.Context) ([]Finding, error)
 }
 
-// How long what a person tells the agent lasts.
-const (
-	// MaxLife is the longest that anything may be allowed or cut off; nothing is for
-	// ever, since nobody looks again at what is.
-	MaxLife = 90 * 24 * time.Hour
-	// DefaultLife is how long it lasts when nobody says. As long as a quarantine by
-	// the agent itself (agent/respond).
-	DefaultLife = 7 * 24 * time.Hour
-)
+// DefaultLife is how long what a person tells the agent lasts when nobody says. As long
+// as a quarantine by the agent itself (agent/respond).
+const DefaultLife = 7 * 24 * time.Hour
 
 // AllowRequest asks to let a device reach a place.
 type AllowRequest struct {
@@ -205,8 +199,8 @@ func checkLife(d *time.Duration) error {
 	switch {
 	case *d == 0:
 		*d = DefaultLife
-	case *d < time.Minute || *d > MaxLife:
-		return &Error{Code: CodeRequest, Message: fmt.Sprintf("for %s: want from a minute to %s", *d, cordon.Span(MaxLife)),
+	case *d < time.Minute || *d > cordon.MaxLife:
+		return &Error{Code: CodeRequest, Message: fmt.Sprintf("for %s: want from a minute to %s", *d, cordon.Span(cordon.MaxLife)),
 			Hint: "nothing is for ever; ask again when it ends"}
 	}
 	return nil

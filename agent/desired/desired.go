@@ -30,13 +30,11 @@ const (
 
 	// QuarantinesAnHour and MaxQuarantines are how many devices core may cut off in an
 	// hour, and at a time: whatever asks for more is more likely wrong than right. They
-	// are half of what the hands allow in an hour (agent/enforce/nft), so that the agent
-	// keeps the other half for what it finds itself, and more than a home has at once.
+	// are half of the orders that the hands take in an hour (agent/enforce/nft), so that
+	// somebody at the router keeps the other half, and more than a home has at once.
 	QuarantinesAnHour = 5
 	MaxQuarantines    = 20
 
-	// MaxLife is the longest that an order lasts (agent/control).
-	MaxLife = 90 * 24 * time.Hour
 	// minPrefix4 and minPrefix6 are the widest prefixes that may be blocked (design.md,
 	// "It cannot harm").
 	minPrefix4, minPrefix6 = 24, 48
@@ -379,7 +377,7 @@ func Guard(o *cordon.Order, w *World) string {
 		return "it names no device, or itself wrongly"
 	case o.Expires <= 0:
 		return "it has no end"
-	case o.Expires > w.Now.Add(MaxLife) && w.Trusted:
+	case o.Expires > w.Now.Add(cordon.MaxLife) && w.Trusted:
 		return "it would last longer than 90 days"
 	case t.Net.IsValid() && (t.Net.Addr().Unmap().Is4() && t.Net.Bits() < minPrefix4 || t.Net.Bits() < minPrefix6 && t.Net.Addr().Is6()):
 		return "the prefix is wider than a /24 or a /48"

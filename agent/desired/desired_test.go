@@ -127,7 +127,7 @@ func TestGuard(t *testing.T) {
 		"needs a rate":        order("9", cordon.VerbLimit, cordon.Target{Name: "a.example"}),
 		"does not know what":  order("10", "explode", cordon.Target{}),
 		"the router itself":   {ID: "11", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "router"}, Expires: now.Add(1)},
-		"longer than 90 days": {ID: "12", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: cam}, Expires: now.Add(MaxLife + time.Hour)},
+		"longer than 90 days": {ID: "12", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: cam}, Expires: now.Add(cordon.MaxLife + time.Hour)},
 		"it has no end":       {ID: "14", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: cam}},
 		"it names no device":  {ID: "13", Verb: cordon.VerbQuarantine, Expires: now.Add(1)},
 	} {

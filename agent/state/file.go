@@ -149,7 +149,7 @@ func (f *file) put(s State) {
 func (f *file) get() (s State, refused int) {
 	s = State{Wall: f.Wall, Trusted: f.Trusted}
 	for _, a := range f.Actions {
-		if !verbs[a.Verb] || !modes[a.Mode] || a.ID == "" || a.Device == "" || a.Left > MaxLife {
+		if !verbs[a.Verb] || !modes[a.Mode] || a.ID == "" || a.Device == "" || a.Left > cordon.MaxLife {
 			refused++
 			continue
 		}
@@ -158,7 +158,7 @@ func (f *file) get() (s State, refused int) {
 			Purpose: a.Purpose, At: a.At, Expires: a.Expires, Rate: a.Rate}})
 	}
 	for _, a := range f.Allowed {
-		if a.ID == "" || a.Target.IsZero() || a.Left > MaxLife {
+		if a.ID == "" || a.Target.IsZero() || a.Left > cordon.MaxLife {
 			refused++
 			continue
 		}
@@ -166,7 +166,7 @@ func (f *file) get() (s State, refused int) {
 			At: a.At, Expires: a.Expires, Left: a.Left})
 	}
 	for _, h := range f.Held {
-		if h.ID == "" && h.Device == "" || h.Verb != "" && !verbs[h.Verb] || h.Left > MaxLife {
+		if h.ID == "" && h.Device == "" || h.Verb != "" && !verbs[h.Verb] || h.Left > cordon.MaxLife {
 			refused++
 			continue
 		}

@@ -27,8 +27,6 @@ const (
 	MaxDevices = 128
 	MaxHeld    = 128
 	MaxAddrs   = 8 // of a device
-	// MaxLife is the longest that anything is in force (agent/control).
-	MaxLife = 90 * 24 * time.Hour
 
 	maxText = 256 // bytes of a reason or a name
 )

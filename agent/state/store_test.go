@@ -378,7 +378,7 @@ func FuzzDecode(f *testing.F) {
 		s := boot(m, "one", &clock{now: time.Hour})
 		got, _ := s.Load()
 		for _, a := range got.Actions {
-			if left := got.Remaining(a.Expires, a.Left, t0, true); left < 0 || left > MaxLife {
+			if left := got.Remaining(a.Expires, a.Left, t0, true); left < 0 || left > cordon.MaxLife {
 				t.Errorf("%s lives %s", a.ID, left)
 			}
 		}

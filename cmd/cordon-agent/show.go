@@ -391,8 +391,8 @@ func (l *life) Set(s string) error {
 	var n int
 	var unit byte
 	if _, err := fmt.Sscanf(s, "%d%c", &n, &unit); err != nil || units[unit] == 0 || fmt.Sprintf("%d%c", n, unit) != s ||
-		n < 1 || n > int(control.MaxLife/units[unit]) {
-		return fmt.Errorf("want a duration such as 30m, 12h, 7d or 2w, at most %s", cordon.Span(control.MaxLife))
+		n < 1 || n > int(cordon.MaxLife/units[unit]) {
+		return fmt.Errorf("want a duration such as 30m, 12h, 7d or 2w, at most %s", cordon.Span(cordon.MaxLife))
 	}
 	*l = life(time.Duration(n) * units[unit])
 	return nil

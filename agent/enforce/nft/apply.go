@@ -20,9 +20,6 @@ const (
 	maxPerDevice = 64
 )
 
-// maxLife bounds the life of an action, so that no mistake lasts for ever.
-const maxLife = 31 * 24 * time.Hour
-
 // record is an action in force.
 type record struct {
 	action cordon.Action // Expires is the latest that was asked for
@@ -57,8 +54,8 @@ func (t *Table) Apply(ctx context.Context, d *cordon.Device, a *cordon.Action) (
 		expires = max(expires, old.action.Expires)
 	}
 	life := expires.Sub(a.At)
-	if life <= 0 || life > maxLife {
-		return fail(fmt.Errorf("it would last %v, want at most %v", life, maxLife))
+	if life <= 0 || life > cordon.MaxLife {
+		return fail(fmt.Errorf("it would last %v, want at most %v", life, cordon.MaxLife))
 	}
 	if err := t.room(a, old == nil); err != nil {
 		return fail(err)
@@ -82,8 +79,9 @@ func (t *Table) Apply(ctx context.Context, d *cordon.Device, a *cordon.Action) (
 		return fail(err)
 	}
 	t.actions[a.ID] = r
-	if fresh && a.Verb == cordon.VerbQuarantine && !t.adopted[string(d.MAC[:])] {
-		t.cutOff = append(t.cutOff, a.At)
+	if fresh && a.Verb == cordon.VerbQuarantine && !t.wasCutOff(d) {
+		begun, _ := t.quarantines(a)
+		*begun = append(*begun, a.At)
 	}
 	if err != nil {
 		return fail(err)
@@ -159,18 +157,42 @@ func (t *Table) lapse(at cordon.Time, now time.Time) {
 	}
 }
 
-// guard refuses the eleventh quarantine within an hour: whatever asks for so
-// many is more likely wrong than right. A device that Open found quarantined
-// does not count again.
+// guard refuses one quarantine too many within an hour: whatever asks for so many is
+// more likely wrong than right.
 func (t *Table) guard(d *cordon.Device, a *cordon.Action, fresh bool) error {
-	if a.Verb != cordon.VerbQuarantine || !fresh || t.adopted[string(d.MAC[:])] {
+	if a.Verb != cordon.VerbQuarantine || !fresh || t.wasCutOff(d) {
 		return nil
 	}
-	t.cutOff = slices.DeleteFunc(t.cutOff, func(at cordon.Time) bool { return a.At.Sub(at) >= time.Hour })
-	if len(t.cutOff) >= t.cfg.Quarantines {
-		return fmt.Errorf("%d devices were quarantined within the last hour already", len(t.cutOff))
+	begun, most := t.quarantines(a)
+	*begun = slices.DeleteFunc(*begun, func(at cordon.Time) bool { return a.At.Sub(at) >= time.Hour })
+	if len(*begun) >= most {
+		return fmt.Errorf("%d devices were quarantined within the last hour already", len(*begun))
 	}
 	return nil
+}
+
+// quarantines returns the quarantines with which an action counts, and how many they
+// may be. Those that the agent found reasons for, in an incident, are kept apart from
+// those that a person ordered, so that neither takes the other's room.
+func (t *Table) quarantines(a *cordon.Action) (begun *[]cordon.Time, most int) {
+	if a.Incident == "" {
+		return &t.ordered, maxOrdered
+	}
+	return &t.found, t.cfg.Quarantines
+}
+
+// wasCutOff reports whether a device does not count again, since it was cut off before
+// the restart: Open found it so, or Restored named it.
+func (t *Table) wasCutOff(d *cordon.Device) bool { return d.HasMAC && t.adopted[string(d.MAC[:])] }
+
+// Restored says that a device was cut off before a restart that emptied the kernel's
+// tables, and is to be again.
+func (t *Table) Restored(d *cordon.Device) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d.HasMAC {
+		t.adopted[string(d.MAC[:])] = true
+	}
 }
 
 // Release ends an action before its time. Releasing what is not in force

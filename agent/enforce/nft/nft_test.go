@@ -20,8 +20,10 @@ import (
 
 var update = flag.Bool("update", false, "write generated files instead of comparing them")
 
-// pagePort is where the router's page would be.
-const pagePort = 8099
+const (
+	pagePort    = 8099 // where the router's page would be
+	quarantines = 3    // that the agent may begin by itself in an hour
+)
 
 // bed is a home with Cordon's hands on its router.
 type bed struct {
@@ -64,7 +66,7 @@ func networkOf(h *netns.Home) cordon.Network {
 // open starts the hands as the agent would.
 func (b *bed) open() {
 	b.t.Helper()
-	table, err := nft.New(nft.Config{PagePort: pagePort, Done: func(id string, n int, err error) {
+	table, err := nft.New(nft.Config{PagePort: pagePort, Quarantines: quarantines, Done: func(id string, n int, err error) {
 		b.cuts <- cut{id, n, err}
 	}})
 	if err != nil {

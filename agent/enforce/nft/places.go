@@ -107,7 +107,7 @@ func (t *Table) addPlaces(part []Hostile) (refused int, err error) {
 			refused++
 			continue
 		}
-		until := now.Add(min(h.For, maxLife))
+		until := now.Add(min(h.For, cordon.MaxLife))
 		if was, again := seen[p]; again && !until.After(was) {
 			continue
 		} else if !again {

@@ -223,6 +223,24 @@ func TestEnds(t *testing.T) {
 	b.talk(b.Devices[0], "udp", "["+c26+"]:443", reached)
 }
 
+// TestLongest: the kernel holds what is ordered for as long as anything may last, and
+// what would last longer is refused rather than cut short.
+func TestLongest(t *testing.T) {
+	b := newBed(t, netns.HomeConfig{Devices: 1})
+	a := action(0, cordon.VerbQuarantine, cordon.Target{})
+	a.Expires = a.At.Add(cordon.MaxLife + time.Second)
+	if _, err := b.table.Apply(context.Background(), device(0), a); err == nil {
+		t.Error("an action was taken for longer than MaxLife")
+	}
+	a.Expires = a.At.Add(cordon.MaxLife)
+	b.apply(0, a)
+	out, err := b.Router.Run("nft", "list", "set", "netdev", "cordon", "quarantined")
+	must(t, err)
+	if !strings.Contains(out, "expires 89d23h59m") {
+		t.Errorf("the kernel holds it otherwise:\n%s", out)
+	}
+}
+
 // TestGuard: no more than so many devices an hour, and never the router.
 func TestGuard(t *testing.T) {
 	b := newBed(t, netns.HomeConfig{Devices: 1})
@@ -244,6 +262,20 @@ func TestGuard(t *testing.T) {
 	for i := range 10 {
 		must(t, cutOff(i)) // found in the kernel: not new
 	}
+	own := func(i int) error { // what the agent found reasons for is counted apart
+		a := action(i, cordon.VerbQuarantine, cordon.Target{})
+		a.ID, a.Incident = a.ID+" found", "inc"
+		_, err := b.table.Apply(ctx, device(i), a)
+		return err
+	}
+	for i := range quarantines {
+		must(t, own(20+i))
+	}
+	if own(20+quarantines) == nil {
+		t.Errorf("the agent cut off more than %d devices by itself", quarantines)
+	}
+	b.table.Restored(device(30))
+	must(t, own(30))
 	later := action(10, cordon.VerbQuarantine, cordon.Target{})
 	later.At, later.Expires = later.At.Add(2*time.Hour), later.Expires.Add(2*time.Hour)
 	_, err := b.table.Apply(ctx, device(10), later)

@@ -34,8 +34,9 @@ type Config struct {
 	// PagePort is the router's TCP port to which the HTTP requests of quarantined
 	// devices are led; 0: they are refused.
 	PagePort uint16
-	// Quarantines is how many devices may be cut off within an hour, before
-	// further ones are refused: 0 means 10.
+	// Quarantines is how many devices may be cut off within an hour for what was found
+	// of them, before further ones are refused. What a person ordered has a bound of its
+	// own.
 	Quarantines int
 	// Grace is how long packets from a prefix that is no more the home's are
 	// still let through, 0: two hours, the time that RFC 4862 §5.5.3 leaves an
@@ -47,10 +48,12 @@ type Config struct {
 	Log  *slog.Logger // nil: nothing is logged
 }
 
-// defaults are the values of a zero Config.
 const (
-	defaultQuarantines = 10
-	defaultGrace       = 2 * time.Hour
+	// defaultGrace is the Grace of a zero Config.
+	defaultGrace = 2 * time.Hour
+	// maxOrdered is how many devices people may have cut off within an hour, at the
+	// router and at core: more than a home has trouble with, fewer than an empty home.
+	maxOrdered = 10
 )
 
 // Table is the two tables. Its methods may be called from several goroutines.
@@ -71,8 +74,9 @@ type Table struct {
 
 	actions  map[string]*record
 	elements map[element]*inForce
-	adopted  map[string]bool // keys of the quarantined set found by Open
-	cutOff   []cordon.Time   // when devices were quarantined, within the hour
+	adopted  map[string]bool // keys of the quarantined set found by Open, or Restored
+	found    []cordon.Time   // when devices were quarantined within the hour, by the agent
+	ordered  []cordon.Time   // the same, by order
 	hostile  map[place]time.Time
 	uncut    []netip.AddrPort        // places whose connections wait to be cut; port 0: any
 	shielded map[netip.AddrPort]bool // port 0: the address itself
@@ -91,9 +95,6 @@ type oldPrefix struct {
 func New(cfg Config) (*Table, error) {
 	if cfg.Quarantines < 0 || cfg.Grace < 0 {
 		return nil, fmt.Errorf("nft: %d quarantines an hour, grace %v: must not be negative", cfg.Quarantines, cfg.Grace)
-	}
-	if cfg.Quarantines == 0 {
-		cfg.Quarantines = defaultQuarantines
 	}
 	if cfg.Grace == 0 {
 		cfg.Grace = defaultGrace

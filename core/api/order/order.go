@@ -22,7 +22,7 @@ const (
 	MaxOrders   = 64
 	MaxAllowed  = 128
 	MaxReleased = 128
-	MaxLife     = 90 * 24 * time.Hour
+	MaxLife     = cordon.MaxLife
 	maxPorts    = 32
 	// bits4 and bits6 are the networks that an agent's sets hold (agent/enforce/nft): a wider
 	// one would harm too many, a narrower one would have to be widened.
