@@ -25,6 +25,7 @@ var arrows = []struct {
 	packages []string
 	imports  []string
 }{
+	{[]string{"cordon/internal/spool"}, []string{"cordon/internal/medium"}}, // a queue of files
 	{[]string{"cordon", "cordon/agent/packet", "cordon/internal/...", "cordon/portal"}, nil},
 	{[]string{"cordon/wire"}, []string{"cordon", "own"}},
 	{[]string{"cordon/wire/internal/..."}, nil},

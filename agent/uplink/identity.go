@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"cordon"
-	"cordon/internal/spool"
+	"cordon/internal/medium"
 	"cordon/wire"
 )
 
@@ -112,21 +112,5 @@ func replace(dir, name string, b []byte) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, name)
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(path + ".new")
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	return spool.SyncDir(dir)
+	return medium.Replace(filepath.Join(dir, name), b, 0o600)
 }

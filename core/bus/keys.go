@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
+
+	"cordon/internal/medium"
 )
 
 // The files of the bus's keys, mode 0600. operator.nk signs only operator.jwt: when
@@ -77,14 +79,14 @@ func MakeKeys(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write the accounts: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, accountsNamed), append(list, '\n')); err != nil {
+	if err := medium.Replace(filepath.Join(dir, accountsNamed), append(list, '\n'), 0o600); err != nil {
 		return err
 	}
 	token, err := operatorClaims(operator, signer, named)
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, operatorJWT), []byte(token+"\n"))
+	return medium.Replace(filepath.Join(dir, operatorJWT), []byte(token+"\n"), 0o600)
 }
 
 // operatorClaims writes the operator's JWT: accounts are signed by signer only.
@@ -119,7 +121,7 @@ func newSeed(dir, name string, create func() (nkeys.KeyPair, error)) (nkeys.KeyP
 	if err != nil {
 		return nil, fmt.Errorf("make %s: %w", name, err)
 	}
-	return pair, writeFile(filepath.Join(dir, name), append(seed, '\n'))
+	return pair, medium.Replace(filepath.Join(dir, name), append(seed, '\n'), 0o600)
 }
 
 // loadKeys reads what MakeKeys made. The operator's seed is not needed.
@@ -155,37 +157,6 @@ func trimmed(b []byte) []byte {
 		b = b[:len(b)-1]
 	}
 	return b
-}
-
-// writeFile writes a file that only its owner may read, whole or not at all, and
-// returns when it survives a power cut.
-func writeFile(path string, data []byte) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
-}
-
-// syncDir makes the names in a directory survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Limits of a router's connection.

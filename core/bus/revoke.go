@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"cordon/internal/medium"
 )
 
 // MaxLife is the longest life of a credential. What was revoked longer ago has expired
@@ -159,7 +161,7 @@ func (b *Bus) keepRevoked() error {
 		return nil
 	}
 	dir := filepath.Join(b.cfg.Dir, "accounts")
-	return errors.Join(syncDir(filepath.Join(dir, b.keys.accounts.Routers+".jwt")), syncDir(dir))
+	return errors.Join(medium.Sync(filepath.Join(dir, b.keys.accounts.Routers+".jwt")), medium.Sync(dir))
 }
 
 // request asks the server something.

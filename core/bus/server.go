@@ -13,6 +13,8 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
+
+	"cordon/internal/medium"
 )
 
 // How the embedded server treats connections.
@@ -115,7 +117,7 @@ func resolver(dir string, k *keys) (*server.DirAccResolver, error) {
 			return nil, fmt.Errorf("embedded server: accounts: %w", err)
 		}
 	}
-	return r, syncDir(dir)
+	return r, medium.Sync(dir)
 }
 
 // bound returns where the embedded server listens.

@@ -25,6 +25,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"cordon/internal/medium"
 )
 
 // The files.
@@ -109,8 +111,8 @@ func (k *Keys) openCA(path string) error {
 			return err
 		}
 		text = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-		if err := write(path, text, 0o644); err != nil {
-			return err
+		if err := medium.Replace(path, text, 0o644); err != nil {
+			return fmt.Errorf("keys: %w", err)
 		}
 	} else if err != nil {
 		return fmt.Errorf("keys: %w", err)
@@ -238,7 +240,10 @@ func private(path string, create func() (crypto.Signer, error)) (crypto.Signer, 
 		if err != nil {
 			return nil, fmt.Errorf("keys: %w", err)
 		}
-		return key, write(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+		if err := medium.Replace(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+			return nil, fmt.Errorf("keys: %w", err)
+		}
+		return key, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
@@ -256,28 +261,4 @@ func private(path string, create func() (crypto.Signer, error)) (crypto.Signer, 
 		return nil, fmt.Errorf("keys: %s holds a %T, which cannot sign", path, key)
 	}
 	return signer, nil
-}
-
-// write makes a file that is there whole or not at all, also after a power cut.
-func write(path string, text []byte, mode os.FileMode) (err error) {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
-	defer dir.Close()
-	if err := dir.Sync(); err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
-	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"cordon/internal/medium"
 )
 
 // A segment is a file of records of one rank, named "queue-RANK-SERIAL". Records are
@@ -191,7 +193,7 @@ func (s *segment) append(list []*Item) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil && made {
-		err = SyncDir(filepath.Dir(s.path))
+		err = medium.Sync(filepath.Dir(s.path))
 	}
 	if err != nil {
 		if made {
@@ -212,11 +214,5 @@ func (s *segment) append(list []*Item) error {
 
 func (s *segment) remove() { os.Remove(s.path) }
 
-// SyncDir puts a directory on the medium.
-func SyncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
+// SyncDir puts the names in a directory on the medium.
+func SyncDir(dir string) error { return medium.Sync(dir) }
