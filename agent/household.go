@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"cordon"
@@ -74,30 +75,13 @@ func (h *household) told(id string) (name string, class *cordon.Class) {
 
 // protectsAll reports whether every device is to be protected.
 func (h *household) protectsAll() bool {
-	for _, ids := range []func(func(string)){
-		func(f func(string)) {
-			for id := range h.pinned {
-				f(id)
-			}
-		}, func(f func(string)) {
-			for id := range h.byHand {
-				f(id)
-			}
-		}, func(f func(string)) {
-			if h.core != nil {
-				for id := range h.core.plan.Devices {
-					f(id)
-				}
-			}
-		},
-	} {
-		all := true
-		ids(func(id string) { all = all && h.policyOf(&cordon.Device{ID: id}) == cordon.PolicyProtect })
-		if !all {
-			return false
-		}
+	named := slices.AppendSeq(slices.Collect(maps.Keys(h.pinned)), maps.Keys(h.byHand))
+	if h.core != nil {
+		named = slices.AppendSeq(named, maps.Keys(h.core.plan.Devices))
 	}
-	return h.sitePolicy() == cordon.PolicyProtect
+	return h.sitePolicy() == cordon.PolicyProtect && !slices.ContainsFunc(named, func(id string) bool {
+		return h.policyOf(&cordon.Device{ID: id}) != cordon.PolicyProtect
+	})
 }
 
 // allowed reports whether somebody allowed what an action would stop, or ended it

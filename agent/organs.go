@@ -104,7 +104,7 @@ func (b *blindfold) Close() error { b.tick.Stop(); return nil }
 // openGuard makes the DNS guard.
 func (l *live) openGuard() (err error) {
 	if !l.cfg.DNS.Guard || l.run.Safe() {
-		if err := dns.Clear(dns.Config{}); err != nil {
+		if err := dns.Clear(); err != nil {
 			l.log.Warn("what an earlier DNS guard left is still there", "err", err)
 		}
 		return nil

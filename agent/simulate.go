@@ -122,7 +122,7 @@ func (s *Simulation) loop(ctx context.Context) error {
 	}
 }
 
-// Do runs f on the pipeline's goroutine.
+// do runs f on the pipeline's goroutine.
 func (s *Simulation) do(ctx context.Context, f func()) error {
 	return handOver(ctx, s.calls, s.stopped, f)
 }

@@ -170,7 +170,7 @@ func due(receiver, router string, expires, now cordon.Time) error {
 type Question struct {
 	ID       string
 	Receiver string // Router.ID
-	What     string // "status", "devices", "destinations", "why", "ledger"
+	What     string // "status", "devices", "incidents", "why", "destinations", "ledger"
 	Device   string // Device.ID, where it is about one
 	Issued   cordon.Time
 	Expires  cordon.Time

@@ -107,7 +107,7 @@ func (b *Book) Add(d *cordon.Detection) Decision {
 		c.Kinds = append(c.Kinds, d.Kind)
 	}
 	c.weigh(d)
-	dec := Decision{Incident: &c.Incident, Level: alone(d), Quarantine: c.Odds >= QuarantineOdds}
+	dec := Decision{Incident: &c.Incident, Level: Level(d), Quarantine: c.Odds >= QuarantineOdds}
 	c.mark(d, dec.Level)
 	c.raise(max(dec.Level, c.fused()), d.At)
 	c.tell(cordon.Moment{At: d.At, Level: dec.Level, Kind: d.Kind, Technique: d.Kind.Technique(), Subject: d.Subject, Text: d.Sentence, Ref: d.ID})

@@ -37,10 +37,7 @@ var rules = map[cordon.Kind]rule{
 }
 
 // Level returns the level that a detection reaches by itself.
-func Level(d *cordon.Detection) cordon.Level { return alone(d) }
-
-// alone returns the level that a detection reaches by itself.
-func alone(d *cordon.Detection) cordon.Level {
+func Level(d *cordon.Detection) cordon.Level {
 	if !d.Confirmed {
 		return cordon.Watch
 	}

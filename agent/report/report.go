@@ -43,10 +43,8 @@ const (
 	failedAgain   = time.Hour
 )
 
-// Bounds of what is remembered and told.
-const (
-	maxFailed = 256
-)
+// maxFailed bounds what is remembered of actions that could not be begun.
+const maxFailed = 256
 
 // Home is what a Reporter looks at. Times in the returned values are the pipeline's,
 // which Wall converts.
@@ -132,9 +130,8 @@ func (r *Reporter) Detection(d *cordon.Detection) {
 }
 
 // Shadowed tells of a detection of which nothing followed, because a shadow lay on
-// it. Its level is what it would have been.
+// it. Its level is what it would have been. It is in no incident.
 func (r *Reporter) Shadowed(d *cordon.Detection) {
-	r.touch(d.Device.ID, false)
 	if d.Level >= cordon.Notify {
 		r.cfg.Send(cordon.Report{Detection: d, Shadowed: true}, d.Level == cordon.Act)
 	}
@@ -298,7 +295,6 @@ func (r *Reporter) tellActions() {
 			continue
 		}
 		delete(r.actions, id)
-		r.changed = true
 		a.Result = cordon.ResultEnded
 		r.cfg.Send(cordon.Report{Action: &a}, a.Action.Verb != cordon.VerbNotify)
 	}

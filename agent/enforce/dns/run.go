@@ -1,7 +1,6 @@
 package dns
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,16 +57,15 @@ func lock() (unlock func() error, err error) {
 }
 
 // Clear removes what a guard that was killed left in the kernel, where no guard is to
-// run: it does nothing any more, but each packet passes it. The zero Config means
-// the same table and priority as in New.
-func Clear(cfg Config) error {
+// run: it does nothing any more, but each packet passes it. It is about the marks, the
+// table and the priority that a guard has by default.
+func Clear() error {
 	unlock, err := lock()
 	if err != nil {
 		return fmt.Errorf("clear dns guard: %w", err)
 	}
 	defer unlock()
-	r := &routes{marks: marksFrom(cmp.Or(cfg.Mark, defaultMark)), table: cmp.Or(cfg.Table, defaultTable),
-		priority: cmp.Or(cfg.Priority, defaultPriority), families: []int{unix.AF_INET, unix.AF_INET6}}
+	r := &routes{marks: marksFrom(defaultMark), table: defaultTable, priority: defaultPriority, families: []int{unix.AF_INET, unix.AF_INET6}}
 	if err := errors.Join(removeTables(), r.remove()); err != nil {
 		return fmt.Errorf("clear dns guard: %w", err)
 	}

@@ -106,7 +106,7 @@ func TestClear(t *testing.T) {
 	b := newBed(t, 1)
 	b.routed = true
 	g := b.guard()
-	clear := func() error { return b.Router.Do(func() error { return dns.Clear(dns.Config{}) }) }
+	clear := func() error { return b.Router.Do(func() error { return dns.Clear() }) }
 	if err := clear(); !errors.Is(err, dns.ErrTwice) {
 		t.Errorf("beside a guard: %v, want %v", err, dns.ErrTwice)
 	}

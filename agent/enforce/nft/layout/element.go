@@ -43,7 +43,7 @@ func Key(parts ...[]byte) string {
 	return string(b)
 }
 
-// PortBytes is a port as a part of a key.
+// PortBytes is a port as a part of a key, in the order of the network.
 func PortBytes(p uint16) []byte { return []byte{byte(p >> 8), byte(p)} }
 
 // Keys returns the addresses of each family as keys.

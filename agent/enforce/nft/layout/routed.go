@@ -132,13 +132,13 @@ func fromAny(names []string, then []part) []part {
 
 // hostile ends what has to do with places known to be hostile. Only packets that
 // begin a connection come here; those of older ones were cut.
-func hostile(Addr4, Addr6, port field) []part {
+func hostile(addr4, addr6, port field) []part {
 	l, stop := Sets, rule(counted(CountHostile), drop)
 	return []part{
-		rule(in(l.Hostile4, Addr4), stop),
-		rule(in(l.HostilePort4, Addr4, port), stop),
-		rule(in(l.Hostile6, Addr6), stop),
-		rule(in(l.HostilePort6, Addr6, port), stop),
+		rule(in(l.Hostile4, addr4), stop),
+		rule(in(l.HostilePort4, addr4, port), stop),
+		rule(in(l.Hostile6, addr6), stop),
+		rule(in(l.HostilePort6, addr6, port), stop),
 	}
 }
 
