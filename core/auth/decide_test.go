@@ -45,6 +45,15 @@ func TestRoles(t *testing.T) {
 			fmt.Fprintf(&b, "| %s | %s |\n", r, strings.Trim(fmt.Sprint(gives[r]), "[]"))
 		}
 	}
+	b.WriteString(`
+## Whom one sees
+
+- A customer sees the people who have a role in the account, and by name (` + "`GET /v1/users/{user}`" + `) who sets up
+  one of its sites: the site's ` + "`installer`" + `. After the hand-over the installer is a stranger again.
+- Of the provider's people a customer sees no names. In the record, at orders and at closed incidents
+  they are the provider; the record says their role, when, why and what.
+- The provider's people see each other by name in the record.
+`)
 	path := filepath.Join("..", "..", "docs", "roles.md")
 	if *update {
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {

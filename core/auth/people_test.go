@@ -343,33 +343,6 @@ func TestCases(t *testing.T) {
 	})
 }
 
-// TestLook writes down that staff looks at a home, and what it was refused.
-func TestLook(t *testing.T) {
-	b := newBed(t)
-	b.person("ops@example.org", cordon.Grant{Role: cordon.RoleOperator})
-	b.person(email, owner)
-	home := auth.Object{Account: "acc", Site: "site"}
-	look := func(who string, v auth.Verb) (err error) {
-		b.logged(who).do(func(ctx context.Context) { err = b.Look(ctx, v, home, "device 02:…", "ticket 1") })
-		return err
-	}
-	if err := look("ops@example.org", auth.DeviceView); err != nil {
-		t.Error(err)
-	}
-	if a := b.last(); a.Verb != "device.view" || a.Result != "ok" || a.Site != "site" || a.Reason != "ticket 1" || a.Object != "device 02:…" {
-		t.Errorf("recorded %+v", a)
-	}
-	if err := look("ops@example.org", auth.DeviceAsk); !errors.Is(err, auth.ErrForbidden) {
-		t.Errorf("an operator asks where a device goes: %v", err)
-	}
-	if a := b.last(); a.Verb != "device.ask" || a.Result == "ok" {
-		t.Errorf("recorded %+v", a)
-	}
-	if err := look(email, auth.DeviceView); err != nil || b.last().Verb != "session.begin" {
-		t.Errorf("a customer's look at his own home: %v, recorded %+v", err, b.last())
-	}
-}
-
 // TestSource believes only trusted proxies.
 func TestSource(t *testing.T) {
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}

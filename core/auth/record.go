@@ -38,23 +38,6 @@ func (a *Auth) recorded(ctx context.Context, s Subject, l line, err error) error
 	return err
 }
 
-// Look asks May, and writes down that one of the provider's people looks at what is a
-// customer's: reason is why, object what ("device 02:00:…"). Routes that show one
-// object call it; what it refuses is written down too.
-func (a *Auth) Look(ctx context.Context, v Verb, o Object, object, reason string) error {
-	s := From(ctx)
-	err := May(s, v, o)
-	if s.Staff() && (o.Account != "" || o.Site != "") {
-		return a.recorded(ctx, s, line{verb: v, on: o, object: object, reason: reason}, err)
-	}
-	return err
-}
-
-// Refused writes down that s was refused something, and returns err.
-func (a *Auth) Refused(ctx context.Context, v Verb, o Object, object string, err error) error {
-	return a.recorded(ctx, From(ctx), line{verb: v, on: o, object: object}, err)
-}
-
 // Times and bounds of cases.
 const (
 	// caseLife is how long a case stays open: a working day.

@@ -15,18 +15,16 @@ const (
 	AccountExport Verb = "account.export"
 	AccountErase  Verb = "account.erase"
 
-	SiteView      Verb = "site.view"
-	SiteCreate    Verb = "site.create"
-	SiteChange    Verb = "site.change"
-	SitePlace     Verb = "site.place"
-	SitePolicy    Verb = "site.policy"
-	SiteDesired   Verb = "site.desired"
-	SiteInstaller Verb = "site.installer"
-	SiteHandOver  Verb = "site.handover"
+	SiteView     Verb = "site.view"
+	SiteCreate   Verb = "site.create"
+	SiteChange   Verb = "site.change"
+	SitePlace    Verb = "site.place"
+	SitePolicy   Verb = "site.policy"
+	SiteDesired  Verb = "site.desired"
+	SiteHandOver Verb = "site.handover"
 
 	RouterView   Verb = "router.view"
 	RouterImport Verb = "router.import"
-	RouterChange Verb = "router.change"
 	RouterRevoke Verb = "router.revoke"
 	RouterReset  Verb = "router.reset"
 
@@ -104,12 +102,10 @@ var table = []row{
 	{SitePlace, "change a site's number, area, group and account", [7]cell{no, no, no, no, no, yes, yes}, false},
 	{SitePolicy, "say how far the router may go at a site", [7]cell{yes, no, yes, no, no, yes, yes}, false},
 	{SiteDesired, "see what a site's router should do and does", [7]cell{yes, yes, yes, yes, inCase, yes, yes}, false},
-	{SiteInstaller, "let an installer set up a site", [7]cell{yes, no, yes, no, no, yes, yes}, false},
 	{SiteHandOver, "end an installer's work at a site", [7]cell{yes, no, yes, yes, no, yes, yes}, false},
 
 	{RouterView, "see a router", [7]cell{yes, yes, yes, yes, veiled, yes, yes}, false},
 	{RouterImport, "load a list of routers", [7]cell{no, no, no, no, no, yes, yes}, false},
-	{RouterChange, "change what is known of a router", [7]cell{no, no, no, no, no, yes, yes}, false},
 	{RouterRevoke, "take nothing of a router any more", [7]cell{no, no, no, no, no, yes, yes}, false},
 	{RouterReset, "let a router enrol again", [7]cell{no, no, no, no, no, yes, yes}, false},
 
@@ -175,12 +171,3 @@ var rules = func() map[Verb]*row {
 	}
 	return m
 }()
-
-// Verbs returns every verb there is, in the order of the table.
-func Verbs() []Verb {
-	all := make([]Verb, len(table))
-	for i := range table {
-		all[i] = table[i].verb
-	}
-	return all
-}
