@@ -96,6 +96,11 @@ func TestEvents(t *testing.T) {
 		r.until(": beat")
 	}
 	again.until("event: resync", "hello")
+	operator := listen(t, o, o.People[cordon.RoleOperator], "?site="+o.Own.Site, "Cordon-Reason: ticket 4711")
+	operator.until("event: hello")
+	if a := o.Ask(o.People[cordon.RoleOwner], "GET", "/v1/audit?verb=event.listen", ""); !strings.Contains(a.Text, "ticket 4711") {
+		t.Errorf("somebody listens unseen: %s", a.Text)
+	}
 	now := cordon.TimeOf(time.Now())
 	o.Events.Publish([]cordon.Event{
 		{Sort: cordon.EventDevice, Account: o.Other.Account, Site: o.Other.Site, ID: o.Other.Device, At: now},
@@ -112,6 +117,7 @@ func TestEvents(t *testing.T) {
 	if line := analyst.until(`"sort":"device"`); !strings.Contains(line, o.Other.Site) || strings.Contains(line, o.Other.Device) {
 		t.Errorf("an analyst got %s", line)
 	}
+	operator.until(o.Own.Device, o.Other.Site)
 	// What is changed by the API is told, too.
 	o.Ask(o.People[cordon.RoleMember], "POST", "/v1/sites/"+o.Own.Site+"/devices/"+o.Own.Device+"/quarantine", "{}")
 	owner.until(`"sort":"desired"`)

@@ -229,7 +229,11 @@ func TestReason(t *testing.T) {
 		}
 	}
 	a := o.Ask(owner, "GET", "/v1/audit?verb=device.view", "")
-	if items, _ := a.JSON["items"].([]any); len(items) != 1 || !strings.Contains(a.Text, "ticket 4711") || strings.Contains(a.Text, operator.ID) {
+	if items, _ := a.JSON["items"].([]any); len(items) != 1 || !strings.Contains(a.Text, "ticket 4711") || strings.Contains(a.Text, operator.ID) ||
+		!strings.Contains(a.Text, `"who":"Provider"`) || strings.Contains(a.Text, "127.0.0.1") {
+		t.Errorf("%s", a.Text)
+	}
+	if a := o.Ask(o.People[cordon.RoleAdministrator], "GET", "/v1/audit?verb=device.view", ""); !strings.Contains(a.Text, operator.ID) || !strings.Contains(a.Text, `"who":"operator"`) {
 		t.Errorf("%s", a.Text)
 	}
 	if a := o.Ask(o.People[cordon.RoleMember], "PATCH", path, `{"name":"Cam","policy":"off"}`); a.Status != 403 {
@@ -237,6 +241,29 @@ func TestReason(t *testing.T) {
 	}
 	if a := o.Ask(owner, "GET", path, ""); a.Status != 200 {
 		t.Errorf("the owner needs none: %d %s", a.Status, a.Text)
+	}
+}
+
+// TestWhy is one notion: the header, or the open case, before what an order says itself.
+func TestWhy(t *testing.T) {
+	o := office.New(t)
+	analyst, device := o.People[cordon.RoleAnalyst], "/v1/sites/"+o.Own.Site+"/devices/"+o.Own.Device
+	long := "ticket 4711: " + strings.Repeat("ä", 480)
+	if a := o.Ask(analyst, "POST", "/v1/sites/"+o.Own.Site+"/case", fmt.Sprintf(`{"reason":%q}`, long)); a.Status != 201 {
+		t.Fatalf("%d %s", a.Status, a.Text)
+	}
+	for n, c := range []struct{ method, path, body, header, verb, want string }{
+		{"GET", device, "", "", "device.view", long},
+		{"POST", device + "/quarantine", `{"reason":"it floods"}`, "", "device.restrict", long + ": it floods"},
+		{"POST", device + "/release", `{"reason":"mended"}`, "ticket 4712", "device.release", "ticket 4712: mended"},
+	} {
+		if a := o.Ask(analyst, c.method, c.path, c.body, "Cordon-Reason: "+c.header); a.Status != 200 {
+			t.Errorf("%d: %d %s", n, a.Status, a.Text)
+		}
+		a := o.Ask(o.People[cordon.RoleOwner], "GET", "/v1/audit?verb="+c.verb, "")
+		if !strings.Contains(a.Text, c.want) || strings.Contains(a.Text, analyst.ID) {
+			t.Errorf("%d: %s", n, a.Text)
+		}
 	}
 }
 

@@ -3,10 +3,12 @@ package desk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"cordon"
 	"cordon/core/api/front"
@@ -128,24 +130,58 @@ func (d *Desk) look(c *Call, o auth.Object) error {
 	if !c.Route.Looks || c.Veiled || !c.Subject.Staff() {
 		return nil
 	}
-	reason := strings.TrimSpace(c.Request.Header.Get("Cordon-Reason"))
-	for _, open := range c.Subject.Cases {
-		if reason == "" && o.Site != "" && open.Site == o.Site {
-			reason = open.Reason
-		}
+	reason, err := c.Why(o.Site)
+	if err != nil {
+		return err
 	}
-	if len(reason) < 3 || len(reason) > 200 {
+	if reason == "" {
 		return problem.New(problem.Reason, "")
 	}
 	if c.Route.Method != http.MethodGet {
 		return nil // the change has its own line, with the reason
 	}
+	return d.Looked(c, o, reason)
+}
+
+// Why is why one of the provider's people looks at what is of a site, or changes it: the
+// header Cordon-Reason, else the reason of the case that he has open there. Empty: he
+// does not say. The error is a problem with the header.
+func (c *Call) Why(site string) (string, error) {
+	said := strings.TrimSpace(strings.ToValidUTF8(c.Request.Header.Get("Cordon-Reason"), "?"))
+	switch n := utf8.RuneCountInString(said); {
+	case n > 0 && (n < minWhy || n > maxWhy):
+		return "", problem.New(problem.Reason, fmt.Sprintf("Cordon-Reason has %d characters: want %d to %d", n, minWhy, maxWhy))
+	case n > 0:
+		return said, nil
+	}
+	for _, open := range c.Subject.Cases {
+		if site != "" && open.Site == site {
+			return open.Reason, nil
+		}
+	}
+	return "", nil
+}
+
+// minWhy and maxWhy bound a Cordon-Reason, in characters: a ticket's number to a sentence.
+const minWhy, maxWhy = 3, 200
+
+// Looked writes down that one of the provider's people looks, and why. The filter of a
+// list may name a site alone: the line is its account's to read.
+func (d *Desk) Looked(c *Call, o auth.Object, reason string) error {
 	c.What = c.named()
 	key := strings.Join([]string{c.Subject.User, string(c.Route.Verb), o.Site, o.Account, c.What, reason}, "\x00")
 	if d.looks.seen(key, d.Now()) {
 		return nil
 	}
-	if err := d.Store.Audit(c.Request.Context(), d.line(c, o, c.What, reason, "ok")); err != nil {
+	ctx := c.Request.Context()
+	if o.Site != "" && o.Account == "" {
+		site, err := d.Store.Site(ctx, o.Site)
+		if err != nil && !errors.Is(err, cordon.ErrNotFound) {
+			return err
+		}
+		o.Account = site.Account
+	}
+	if err := d.Store.Audit(ctx, d.line(c, o, c.What, reason, "ok")); err != nil {
 		return err
 	}
 	d.looks.add(key) // now that the record has it: what failed is written at the next try
@@ -175,16 +211,21 @@ func (d *Desk) line(c *Call, o auth.Object, what, reason, result string) cordon.
 }
 
 // Change is the line of the record for what a handler changes; who hands it to the
-// store with the change sets written.
+// store with the change sets Written. Reason is what the change itself says; what the
+// provider's people say (Why) stands before it.
 func (d *Desk) Change(c *Call, reason string) cordon.Audit {
 	what := c.What
 	if what == "" {
 		what = c.named()
 	}
-	if reason == "" {
-		reason = strings.TrimSpace(c.Request.Header.Get("Cordon-Reason"))
+	if c.Subject.Staff() {
+		why, _ := c.Why(c.Object.Site) // where it is needed, the gate has asked for it
+		if why != "" && reason != "" {
+			why += ": "
+		}
+		reason = why + reason
 	}
-	return d.line(c, c.Object, what, reason[:min(len(reason), 500)], "ok")
+	return d.line(c, c.Object, what, reason, "ok")
 }
 
 // done writes down what a handler changed, or why it did not.
@@ -268,9 +309,27 @@ func OnDevice(d *Desk, c *Call) (o auth.Object, err error) {
 	return o, err
 }
 
+// OnUser finds a person. To a customer, who sets up a site of the account is one of its
+// people: the installer's role gets the site's account, as long as he works there.
 func OnUser(d *Desk, c *Call) (o auth.Object, err error) {
-	c.User, err = d.Store.User(c.Request.Context(), c.Part("user"))
-	return auth.Object{Person: &c.User}, err
+	ctx := c.Request.Context()
+	if c.User, err = d.Store.User(ctx, c.Part("user")); err != nil || c.Subject.Staff() {
+		return auth.Object{Person: &c.User}, err
+	}
+	for i := range c.User.Grants {
+		g := &c.User.Grants[i]
+		if g.Role != cordon.RoleInstaller {
+			continue
+		}
+		site, err := d.Store.Site(ctx, g.Site)
+		switch {
+		case err == nil && site.Installer == c.User.ID:
+			g.Account = site.Account
+		case err != nil && !errors.Is(err, cordon.ErrNotFound):
+			return o, err
+		}
+	}
+	return auth.Object{Person: &c.User}, nil
 }
 
 func OnWebhook(d *Desk, c *Call) (o auth.Object, err error) {

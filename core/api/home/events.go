@@ -53,6 +53,14 @@ func Events(ctx context.Context, d *desk.Desk, in *eventsInput) (*stream, error)
 	if err != nil {
 		return nil, err
 	}
+	o := auth.Object{Account: in.Account, Site: in.Site}
+	why, err := c.Why(in.Site)
+	if err == nil && why != "" && c.Subject.Staff() && !c.Veiled {
+		err = d.Looked(c, o, why)
+	}
+	if err != nil {
+		return nil, err
+	}
 	least := desk.Level(in.Level)
 	st, err := d.Events.Open(c.Subject.User, scope, func(e *cordon.Event) bool {
 		return (in.Account == "" || e.Account == in.Account) && (in.Site == "" || e.Site == in.Site) &&
@@ -80,7 +88,10 @@ func pump(ctx context.Context, d *desk.Desk, c *desk.Call, w http.ResponseWriter
 		return err == nil && rc.Flush() == nil
 	}
 	// Who of the provider's people does not say why learns of no device by its address.
-	veiled := c.Subject.Staff() && c.Request.Header.Get("Cordon-Reason") == ""
+	veiled := func(e *cordon.Event) bool {
+		why, _ := c.Why(e.Site)
+		return c.Subject.Staff() && why == "" || c.Veils(e.Account, e.Site)
+	}
 	first := "hello"
 	if before {
 		first = "resync"
@@ -109,7 +120,7 @@ func pump(ctx context.Context, d *desk.Desk, c *desk.Call, w http.ResponseWriter
 				send("event: resync\ndata: {}\n\n")
 				return
 			}
-			if veiled || c.Veils(e.Account, e.Site) {
+			if veiled(&e) {
 				d.Auth.Veil().Event(&e)
 			}
 			data, err := json.Marshal(view.OfEvent(&e))

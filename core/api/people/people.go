@@ -22,7 +22,7 @@ type usersInput struct {
 // person shows a user as who asks may see him.
 func person(c *desk.Call, u *cordon.User) view.User {
 	seen := auth.Visible(c.Subject, *u)
-	return view.OfUser(&seen, func(cordon.Grant) bool { return true })
+	return view.OfUser(&seen)
 }
 
 // ListUsers is GET /v1/users.
@@ -166,5 +166,8 @@ func ListAudit(ctx context.Context, d *desk.Desk, in *auditInput) (*desk.List[vi
 		return nil, err
 	}
 	p, err := d.Store.Audits(ctx, scope, q)
-	return desk.Page(p, func(a *cordon.Audit) view.Audit { return view.OfAudit(a, c.Subject.Staff()) }, nil, nil), err
+	if c.Subject.Staff() {
+		return desk.Page(p, view.OfAudit, nil, nil), err
+	}
+	return desk.Page(p, func(a *cordon.Audit) view.Audit { return view.OfAuditToCustomer(a, d.Provider) }, nil, nil), err
 }

@@ -52,7 +52,7 @@ type entered struct {
 
 func enter(e auth.Entry) *entered {
 	out := &entered{SetCookie: desk.Cookies(e.Cookies)}
-	out.Body.User = view.OfUser(&e.User, func(cordon.Grant) bool { return true })
+	out.Body.User = view.OfUser(&e.User)
 	return out
 }
 

@@ -42,7 +42,6 @@ type Kind struct {
 // The kinds. The codes are a contract: none is ever renamed or reused.
 var (
 	BadRequest   = &Kind{"bad-request", 400, "The request cannot be read", "Compare it with the API's description at /openapi.json."}
-	BadCursor    = &Kind{"bad-cursor", 400, "The cursor is not known", "Take it from next of the page before, with the same filters, or begin again without one."}
 	Unauthorised = &Kind{"not-logged-in", 401, "Log in first", "Send the cookie of a session, or a token as Authorization: Bearer …."}
 	Credentials  = &Kind{"wrong-credentials", 401, "The credentials are wrong", "Check them. After several tries you have to wait."}
 	Forbidden    = &Kind{"not-permitted", 403, "You may not do that", "Ask somebody who has the role for it; docs/roles.md lists what each role may do."}
@@ -74,7 +73,7 @@ var (
 
 // Kinds returns all kinds, by status.
 func Kinds() []*Kind {
-	return []*Kind{BadRequest, BadCursor, Unauthorised, Credentials, Forbidden, Stale, CrossOrigin, Reason, NotFound, NoRoute,
+	return []*Kind{BadRequest, Unauthorised, Credentials, Forbidden, Stale, CrossOrigin, Reason, NotFound, NoRoute,
 		Method, Acceptable, Slow, Conflict, Progress, Changed, TooLarge, MediaType, Invalid, KeyReused, Precondition, TooMany,
 		Internal, Unsure, Router, Unavailable, Streams, Away, Timeout}
 }

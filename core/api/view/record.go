@@ -5,7 +5,6 @@ package view
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"cordon"
@@ -209,8 +208,8 @@ func OfEvent(e *cordon.Event) Event {
 type Audit struct {
 	ID      string    `json:"id"`
 	At      time.Time `json:"at"`
-	User    string    `json:"user,omitempty" doc:"Empty: core itself."`
-	Who     string    `json:"who"`
+	User    string    `json:"user,omitempty" doc:"Not there: core itself, or one of the provider's people, shown to a customer."`
+	Who     string    `json:"who" doc:"To a customer the provider's people are the provider."`
 	Role    string    `json:"role,omitempty"`
 	Verb    string    `json:"verb"`
 	Account string    `json:"account,omitempty"`
@@ -218,14 +217,20 @@ type Audit struct {
 	Object  string    `json:"object,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	Result  string    `json:"result"`
-	Address string    `json:"address,omitempty" doc:"From where. Of staff only for administrators."`
+	Address string    `json:"address,omitempty" doc:"From where. Of the provider's people only for the provider's people."`
 }
 
-// OfAudit shows a line. Where the provider's people sit is nobody else's to know.
-func OfAudit(a *cordon.Audit, toStaff bool) Audit {
-	v := Audit{a.ID, moment(a.At), a.User, a.Who, string(a.Role), a.Verb, a.Account, a.Site, a.Object, a.Reason, a.Result, a.Addr}
-	if a.Role.Staff() && !toStaff {
-		v.User, v.Address = "", ""
+// OfAudit shows a line.
+func OfAudit(a *cordon.Audit) Audit {
+	return Audit{a.ID, moment(a.At), a.User, a.Who, string(a.Role), a.Verb, a.Account, a.Site, a.Object, a.Reason, a.Result, a.Addr}
+}
+
+// OfAuditToCustomer shows a line to a customer: who of the provider's people it was, and
+// where he sits, is nobody else's to know.
+func OfAuditToCustomer(a *cordon.Audit, provider string) Audit {
+	v := OfAudit(a)
+	if a.Role.Staff() {
+		v.User, v.Who, v.Address = "", provider, ""
 	}
 	return v
 }
@@ -285,17 +290,20 @@ type Grant struct {
 	Site    string `json:"site,omitempty" maxLength:"64" doc:"Of installer."`
 }
 
-// OfGrant shows a grant.
-func OfGrant(g *cordon.Grant) Grant { return Grant{string(g.Role), g.Account, g.Site} }
+// OfGrant shows a grant, in the form in which it is given.
+func OfGrant(g *cordon.Grant) Grant {
+	if g.Role == cordon.RoleInstaller {
+		return Grant{Role: string(g.Role), Site: g.Site}
+	}
+	return Grant{string(g.Role), g.Account, g.Site}
+}
 
 // Grant returns what g means; check it with auth.CheckGrant.
 func (g *Grant) Grant() cordon.Grant {
 	return cordon.Grant{Role: cordon.Role(g.Role), Account: g.Account, Site: g.Site}
 }
 
-// OfUser shows a user. Of roles in other accounts nobody learns but staff and the user:
-// see says which grants are shown.
-func OfUser(u *cordon.User, see func(cordon.Grant) bool) User {
-	grants := slices.DeleteFunc(slices.Clone(u.Grants), func(g cordon.Grant) bool { return !see(g) })
-	return User{u.ID, u.Email, u.Name, u.Locale, u.Disabled, Each(grants, OfGrant), moment(u.Created), u.Version}
+// OfUser shows a user with all grants: auth.Visible says which of them somebody may see.
+func OfUser(u *cordon.User) User {
+	return User{u.ID, u.Email, u.Name, u.Locale, u.Disabled, Each(u.Grants, OfGrant), moment(u.Created), u.Version}
 }
