@@ -14,7 +14,15 @@ import (
 // are undone if what worked just before does not just after.
 func (l *live) newTester() *selftest.Tester {
 	var ask selftest.Asker
-	return selftest.New(selftest.Config{Probes: []selftest.Probe{ask.Uplink(l.beyond, l.beyond), ask.LAN(l.untouched)}})
+	return selftest.New(selftest.Config{Probes: []selftest.Probe{ask.Uplink(l.beyond, l.beyond), ask.LAN(l.untouched), {Name: "core", Run: l.pingCore}}})
+}
+
+// pingCore asks core whether it is still there.
+func (l *live) pingCore(ctx context.Context) error {
+	if l.line == nil {
+		return errNoLine
+	}
+	return l.line.Ping(ctx)
 }
 
 // beyond returns who can be asked whether the line works: the router's resolvers

@@ -91,6 +91,8 @@ func (l *Uplink) session(ctx context.Context) (stood bool, err error) {
 	if err := s.hello(); err != nil {
 		return false, err
 	}
+	l.conn.Store(s.conn)
+	defer l.conn.Store(nil)
 	l.note(func(st *Status) { st.State, st.Why, st.Mend = StateConnected, "", "" })
 	l.log.Info("connected to core", "router", l.id.Router, "server", s.conn.ConnectedUrlRedacted())
 	if l.cfg.Reached != nil {

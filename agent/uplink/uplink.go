@@ -25,6 +25,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"cordon"
 	"cordon/internal/spool"
 )
@@ -90,6 +92,7 @@ type Uplink struct {
 	hurry   chan struct{}                 // it is urgent
 	shift   atomic.Pointer[time.Duration] // by how much the times of reports with a doubt were wrong; nil: unknown
 	learned atomic.Int64                  // core's clock less time since begun, Unix nanoseconds; 0: unknown
+	conn    atomic.Pointer[nats.Conn]     // that stands; nil: none
 
 	id      *identity // owned by Run
 	refused bool      // core refused the credential; owned by Run
@@ -254,6 +257,18 @@ func (l *Uplink) Status() Status {
 	}
 	return s
 }
+
+// Ping asks core's bus whether the connection works, and waits for the answer until ctx
+// is done.
+func (l *Uplink) Ping(ctx context.Context) error {
+	conn := l.conn.Load()
+	if conn == nil {
+		return errAway
+	}
+	return conn.FlushWithContext(ctx)
+}
+
+var errAway = errors.New("no connection to core")
 
 // Ledger returns the newest lines of what was sent, at most n, oldest first.
 func (l *Uplink) Ledger(n int) []Line { return l.ledger.lines(n) }

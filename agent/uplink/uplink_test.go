@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
@@ -216,6 +217,23 @@ func TestHelloAgain(t *testing.T) {
 	c.Wait("it says hello again", func() bool { return len(c.Hellos) == 2 })
 	if h := c.Hellos[1]; h.Desired != 7 || h.Boot != c.Hellos[0].Boot {
 		t.Errorf("hello %+v", h)
+	}
+}
+
+// TestPing: the line works as long as core answers.
+func TestPing(t *testing.T) {
+	c := door.New(t)
+	l := start(t, configOf(c, ""))
+	ping := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		return l.Ping(ctx)
+	}
+	door.Wait(t, "core answers", func() bool { return ping() == nil })
+	c.StopBus()
+	door.Wait(t, "core is away", func() bool { return l.Status().State == StateAway })
+	if ping() == nil {
+		t.Error("core is away and answers")
 	}
 }
 
