@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -59,19 +58,14 @@ func message(t *testing.T, from, to uint64) []byte {
 func TestIngest(t *testing.T) {
 	s := &shelf{bad: []uint64{7, 230}}
 	told := 0
-	i := &ingest{store: s, metrics: newMetrics(), log: slog.New(slog.DiscardHandler), announce: func(subject string, data []byte) error {
-		var events []cordon.Event
-		if err := json.Unmarshal(data, &events); err != nil || subject != eventSubject {
-			t.Errorf("%s: %v", subject, err)
-		}
-		told += len(events)
-		return nil
-	}}
+	watched := 0
+	i := &ingest{store: s, metrics: newMetrics(), log: slog.New(slog.DiscardHandler),
+		tell: func(events []cordon.Event) { told += len(events) }, watch: func(list []cordon.Report) { watched += len(list) }}
 	if err := i.handle(t.Context(), [][]byte{message(t, 1, 150), []byte("garbage"), message(t, 151, 300)}); err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(s.stored)
-	if len(s.stored) != 298 || len(slices.Compact(s.stored)) != 298 || slices.Contains(s.stored, 7) || s.most > maxIngest || told != 298 {
+	if len(s.stored) != 298 || len(slices.Compact(s.stored)) != 298 || slices.Contains(s.stored, 7) || s.most > maxIngest || told != 298 || watched != 298 {
 		t.Errorf("%d stored, %d told, %d at once", len(s.stored), told, s.most)
 	}
 	s.away = true
@@ -87,7 +81,7 @@ func TestIngest(t *testing.T) {
 }
 
 func operationOf(m *metrics, err error) *httptest.Server {
-	return httptest.NewServer(operation(m, map[string]func(context.Context) error{"database": func(context.Context) error { return err }}))
+	return httptest.NewServer(operation(m, map[string]func(context.Context) error{"database": func(context.Context) error { return err }}, false))
 }
 
 func get(t *testing.T, s *httptest.Server, path string, status int) string {

@@ -7,9 +7,9 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 
 	"cordon"
 	"cordon/wire"
@@ -17,10 +17,15 @@ import (
 
 // Names on the bus, inside core.
 const (
-	reportSubject = "core.report" // durable: what routers reported
-	eventSubject  = "core.event"  // what changed, for who listens now
-	ingestName    = "ingest"      // the consumer that all instances of core share
-	maxIngest     = 200           // reports in one transaction (traps.md, "Decided")
+	reportSubject = "core.report"  // durable: what routers reported
+	eventSubject  = "core.event"   // what changed, for the people who look
+	watchSubject  = "core.watched" // stored detections and actions, for the breakers
+	closedSubject = "core.closed"  // of which incident a person said something, for the breakers
+	ingestName    = "ingest"       // the consumer that all instances of core share
+
+	// maxIngest is how many reports one transaction stores: more make it no cheaper for
+	// each, and hold others up that want to write.
+	maxIngest = 200
 )
 
 // ingest takes reports from the bus into the store, and tells what changed. What the
@@ -30,10 +35,10 @@ type ingest struct {
 	store interface {
 		Ingest(ctx context.Context, reports []cordon.Report) ([]cordon.Event, error)
 	}
-	announce func(subject string, data []byte) error
-	watch    func([]cordon.Report) // is told what was stored
-	metrics  *metrics
-	log      *slog.Logger
+	tell    func([]cordon.Event)  // is told what changed
+	watch   func([]cordon.Report) // is told what was stored
+	metrics *metrics
+	log     *slog.Logger
 }
 
 // handle stores the reports of some messages. An error means that none of them may be
@@ -79,18 +84,37 @@ func (i *ingest) take(ctx context.Context, reports []cordon.Report) error {
 		return i.take(ctx, reports[half:])
 	}
 	i.metrics.reports.Add(float64(len(reports)))
-	if i.watch != nil {
-		i.watch(reports)
-	}
-	if len(events) == 0 {
-		return nil
-	}
-	data, err := json.Marshal(events)
-	if err == nil {
-		err = i.announce(eventSubject, data)
-	}
-	if err != nil { // nobody is told at once; everything is in the store
-		i.log.WarnContext(ctx, "events not announced", "err", err)
+	i.watch(reports)
+	if len(events) > 0 {
+		i.tell(events)
 	}
 	return nil
+}
+
+// watchedAtOnce keeps an announcement below the bus's largest message, 1 MB: a detection
+// without its evidence has some 2 KB at most.
+const watchedAtOnce = 100
+
+// watch tells the breakers of all instances what was stored, as far as they look at it.
+func (c *Core) watch(reports []cordon.Report) {
+	var list []cordon.Report
+	for _, r := range reports {
+		if d := r.Detection; d != nil {
+			short := *d
+			short.Evidence, short.Samples, short.Sentence = nil, nil, ""
+			r.Detection = &short
+		} else if r.Action == nil {
+			continue
+		}
+		list = append(list, r)
+	}
+	for some := range slices.Chunk(list, watchedAtOnce) {
+		data, err := wire.EncodeReports(0, some)
+		if err == nil {
+			err = c.bus.Announce(watchSubject, data)
+		}
+		if err != nil { // they read the store at their next start
+			c.log.Warn("the breakers were not told", "reports", len(some), "err", err)
+		}
+	}
 }

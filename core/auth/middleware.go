@@ -20,10 +20,15 @@ const maxAgent = 200
 // request of a browser that another site made it send, and a store that does not
 // answer are refused here.
 //
-// A token counts before a cookie. Requests without a token must come from core's own
+// A subject that core's own door put into the context stays (Core). A token counts before
+// a cookie. Requests without a token must come from core's own
 // pages (http.CrossOriginProtection), also those that log in.
 func (a *Auth) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if From(r.Context()).Way == ByCore {
+			next.ServeHTTP(w, r)
+			return
+		}
 		s, err := a.identify(r)
 		if err != nil {
 			if wait := (*WaitError)(nil); errors.As(err, &wait) {

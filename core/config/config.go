@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	"cordon"
@@ -31,7 +32,7 @@ type Config struct {
 	Bus       Bus
 	Database  string // path of a SQLite file, or postgres://…; empty: Dir/core.db
 	Policy    cordon.Policy
-	Retention Retention
+	Retention cordon.Retention
 	Breaker   bool // whether the circuit breaker acts by itself
 	Webhooks  Webhooks
 	Operation Operation
@@ -60,12 +61,8 @@ type Bus struct {
 	Servers     []string       // where routers are sent: "host:port"; empty: the gateway's hosts and Listen's port
 	URL         string         // of an external cluster; empty: the embedded server
 	Credentials string         // directory with its credentials, made by 'cordon-core bus'
+	Replicas    int            // copies of what reports take, on servers of that cluster
 	Store       int64          // bytes that reports may take while the database is away
-}
-
-// Retention says how long what is kept.
-type Retention struct {
-	Detections, Incidents, Actions, Devices, Summaries, Audit time.Duration
 }
 
 // Webhooks configures how customers' programs are told.
@@ -74,7 +71,10 @@ type Webhooks struct {
 }
 
 // Operation configures the page of health and metrics.
-type Operation struct{ Listen netip.AddrPort }
+type Operation struct {
+	Listen  netip.AddrPort
+	Profile bool // whether /debug/pprof answers there, for who looks for what costs time
+}
 
 // Log configures what is logged, to standard error.
 type Log = document.Log
@@ -91,9 +91,9 @@ func Default() Config {
 		Dir:       "data",
 		API:       API{Listen: local(8080), Provider: "Your provider"},
 		Gateway:   Gateway{Listen: local(8443)},
-		Bus:       Bus{Listen: local(4222), Store: 4e9},
+		Bus:       Bus{Listen: local(4222), Replicas: 1, Store: 4e9},
 		Policy:    cordon.PolicyObserve,
-		Retention: Retention{Detections: 90 * day, Incidents: 365 * day, Actions: 365 * day, Devices: 180 * day, Summaries: 30 * day, Audit: 730 * day},
+		Retention: cordon.Retention{Detections: 90 * day, Incidents: 365 * day, Actions: 365 * day, Devices: 180 * day, Summaries: 30 * day, Audit: 730 * day},
 		Breaker:   true,
 		Operation: Operation{Listen: local(8081)},
 		Log:       Log{Level: document.LevelInfo, Format: document.FormatText},
@@ -112,6 +112,20 @@ func (c *Config) PublicURL() string {
 	default:
 		return "http://" + c.API.Listen.String()
 	}
+}
+
+// KeysDir is where the provider's identity lives.
+func (c *Config) KeysDir() string { return filepath.Join(c.Dir, "keys") }
+
+// Socket is where a core that runs takes orders from its own machine.
+func (c *Config) Socket() string { return filepath.Join(c.Dir, "core.sock") }
+
+// DatabaseURL is the database, with its default.
+func (c *Config) DatabaseURL() string {
+	if c.Database != "" {
+		return c.Database
+	}
+	return filepath.Join(c.Dir, "core.db")
 }
 
 // Reference is a configuration file with every key, its meaning and its default.

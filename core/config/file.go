@@ -34,6 +34,7 @@ type file struct {
 		Servers     []document.Value[string, aServer]         `toml:"servers"`
 		URL         document.Value[string, aBusURL]           `toml:"url"`
 		Credentials document.Value[string, aPathOrNone]       `toml:"credentials"`
+		Replicas    document.Value[int, replicas]             `toml:"replicas"`
 		Store       document.Value[int64, megabytes]          `toml:"store_mb"`
 	} `toml:"bus"`
 	Database struct {
@@ -57,7 +58,8 @@ type file struct {
 		Refuse []document.Value[netip.Prefix, aPrefix] `toml:"refuse"`
 	} `toml:"webhooks"`
 	Operation struct {
-		Listen document.Value[netip.AddrPort, aListener] `toml:"listen"`
+		Listen  document.Value[netip.AddrPort, aListener] `toml:"listen"`
+		Profile bool                                      `toml:"profile"`
 	} `toml:"operation"`
 	Log struct {
 		Level  document.Value[document.Level, document.ALevel]   `toml:"level"`
@@ -81,6 +83,7 @@ func (d *file) config() Config {
 	c.Bus.Servers = document.List(d.Bus.Servers)
 	d.Bus.URL.Set(&c.Bus.URL)
 	d.Bus.Credentials.Set(&c.Bus.Credentials)
+	d.Bus.Replicas.Set(&c.Bus.Replicas)
 	d.Bus.Store.Set(&c.Bus.Store)
 	d.Database.URL.Set(&c.Database)
 	d.Policy.Default.Set(&c.Policy)
@@ -96,6 +99,7 @@ func (d *file) config() Config {
 	}
 	c.Webhooks.Refuse = document.List(d.Webhooks.Refuse)
 	d.Operation.Listen.Set(&c.Operation.Listen)
+	c.Operation.Profile = d.Operation.Profile
 	d.Log.Level.Set(&c.Log.Level)
 	d.Log.Format.Set(&c.Log.Format)
 	return c
@@ -113,6 +117,7 @@ type (
 	aHost       struct{}
 	aServer     struct{}
 	aPolicy     struct{}
+	replicas    struct{}
 	megabytes   struct{}
 	days        struct{}
 )
@@ -198,6 +203,14 @@ func (aServer) Read(s string) (string, error) {
 }
 
 func (aPolicy) Read(s string) (cordon.Policy, error) { return cordon.ParsePolicy(s) }
+
+// maxReplicas is what a stream may have (NATS: 5).
+const maxReplicas = 5
+
+func (replicas) Read(s string) (int, error) {
+	n, err := document.Number(s, "bus.replicas", 1, maxReplicas, "copies")
+	return int(n), err
+}
 
 func (megabytes) Read(s string) (int64, error) {
 	n, err := document.Number(s, "bus.store_mb", 64, 1_000_000, "megabytes")

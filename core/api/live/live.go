@@ -111,6 +111,19 @@ func (h *Hub) close(s *Stream) {
 	close(s.C)
 }
 
+// End ends all streams: core stops.
+func (h *Hub) End() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, index := range []map[string]map[*Stream]struct{}{h.accounts, h.sites, {"": h.all}} {
+		for _, streams := range index {
+			for s := range streams {
+				h.close(s)
+			}
+		}
+	}
+}
+
 // Publish hands events on. It never waits: a reader whose queue is full is cut.
 func (h *Hub) Publish(events []cordon.Event) {
 	h.mu.Lock()
