@@ -2,7 +2,6 @@ package notify
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -15,13 +14,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"cordon"
+	"cordon/internal/webhook"
 )
 
 // Headers of a call.
@@ -39,13 +38,7 @@ const (
 	maxAnswer  = 4 << 10  // bytes of the answer that are read, so that the connection ends well
 	maxHeaders = 16 << 10 // bytes
 	maxDialled = 3        // addresses of a name that are tried
-	// tolerance is how old a signature may be to Verify: a call that somebody held
-	// back and sent later is not taken.
-	tolerance = 5 * time.Minute
 )
-
-// ErrForbidden means that a webhook leads where none may.
-var ErrForbidden = errors.New("no webhook may go there")
 
 // body is what a call says: that something changed, not what. Who is called asks the
 // API, as whoever he is there.
@@ -70,8 +63,8 @@ type call struct {
 
 // post makes a call. Any answer of 200 to 299 is good; redirects are not followed.
 func (n *Notifier) post(ctx context.Context, w *cordon.Webhook, c *call) error {
-	if err := checkURL(w.URL); err != nil {
-		return err
+	if err := webhook.CheckForm(w.URL); err != nil {
+		return fmt.Errorf("webhook: %w", err)
 	}
 	b := body{Delivery: c.delivery, Webhook: w.ID, Sort: c.event.Sort, Account: c.event.Account, Site: c.event.Site, ID: c.event.ID, At: c.event.At.Std()}
 	if c.event.Level != cordon.None {
@@ -89,7 +82,7 @@ func (n *Notifier) post(ctx context.Context, w *cordon.Webhook, c *call) error {
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "Cordon-Webhook/1")
-	r.Header.Set(HeaderSignature, Sign(w.Secret, n.cfg.Now(), data))
+	r.Header.Set(HeaderSignature, sign(w.Secret, n.cfg.Now(), data))
 	r.Header.Set(HeaderDelivery, c.delivery)
 	r.Header.Set(HeaderTry, strconv.Itoa(c.try))
 	if c.missed > 0 {
@@ -103,20 +96,6 @@ func (n *Notifier) post(ctx context.Context, w *cordon.Webhook, c *call) error {
 	io.CopyN(io.Discard, answer.Body, maxAnswer)
 	if answer.StatusCode/100 != 2 {
 		return fmt.Errorf("call: answered %d", answer.StatusCode)
-	}
-	return nil
-}
-
-// checkURL refuses what no webhook may be, before its name is looked up. Ports below 1024
-// but that of https belong to other services, which must not be poked at.
-func checkURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil {
-		return fmt.Errorf("webhook: %w", err)
-	}
-	port, err := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
-	if u.Scheme != "https" || u.Hostname() == "" || u.User != nil || err != nil || port != 443 && port < 1024 {
-		return fmt.Errorf("webhook %s://%s: want https, no user, port 443 or 1024 and more: %w", u.Scheme, u.Host, ErrForbidden)
 	}
 	return nil
 }
@@ -178,34 +157,17 @@ func (n *Notifier) lookup(ctx context.Context, host string) ([]netip.Addr, error
 func (n *Notifier) control(_, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return fmt.Errorf("address %q: %w", address, ErrForbidden)
+		return fmt.Errorf("address %q: %w", address, webhook.ErrForbidden)
 	}
 	return n.check(ap.Addr())
 }
 
-// Sign returns the signature of a call: HMAC-SHA256 with the webhook's secret over the
+// sign returns the signature of a call: HMAC-SHA256 with the webhook's secret over the
 // time in seconds, a dot and the body.
-func Sign(secret []byte, at time.Time, body []byte) string {
+func sign(secret []byte, at time.Time, body []byte) string {
 	seconds := strconv.FormatInt(at.Unix(), 10)
-	return "t=" + seconds + ",v1=" + hex.EncodeToString(mac(secret, seconds, body))
-}
-
-// mac is the code that Sign writes.
-func mac(secret []byte, seconds string, body []byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte(seconds + "."))
 	h.Write(body)
-	return h.Sum(nil)
-}
-
-// Verify reports whether a signature is of that body and at most five minutes from now.
-// It is for who is called.
-func Verify(secret []byte, signature string, body []byte, now time.Time) bool {
-	t, v1, ok := strings.Cut(signature, ",")
-	seconds, ok1 := strings.CutPrefix(t, "t=")
-	code, ok2 := strings.CutPrefix(v1, "v1=")
-	at, err1 := strconv.ParseInt(seconds, 10, 64)
-	got, err2 := hex.DecodeString(code)
-	return ok && ok1 && ok2 && err1 == nil && err2 == nil && hmac.Equal(got, mac(secret, seconds, body)) &&
-		now.Sub(time.Unix(at, 0)).Abs() <= tolerance
+	return "t=" + seconds + ",v1=" + hex.EncodeToString(h.Sum(nil))
 }

@@ -2,7 +2,7 @@
 //
 // Events come in, signed HTTPS calls go out to the webhooks of the event's account.
 // Webhooks are addresses that customers wrote, so they are hostile: a call never reaches
-// anything but the public internet (address.go), is bounded in time and size, and one
+// anything but the public internet (internal/webhook), is bounded in time and size, and one
 // webhook that does not answer holds no other up. Calls that fail are made again, later
 // and later; a webhook that never answers is left alone until somebody changes it. What
 // waits is lost when core stops: a call says that something changed, and the API what.
@@ -25,6 +25,7 @@ import (
 
 	"cordon"
 	"cordon/internal/ident"
+	"cordon/internal/webhook"
 )
 
 // Store keeps webhooks. It is safe for concurrent use. PutWebhook's error wraps
@@ -70,9 +71,9 @@ const (
 // quarter, so that a program may be away for a while.
 var Waits = []time.Duration{0, time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 3 * time.Hour}
 
-// DisabledAfter is how many calls in a row must fail until a webhook is left alone: with
-// Waits that takes more than two days. Webhook.Failed says how many did; to change the
-// webhook's address sets it to 0.
+// DisabledAfter is how many tries in a row must fail until a webhook is left alone: with
+// Waits that is 15 calls and takes two days and a half. Webhook.Failed says how many did; to
+// set the webhook's address sets it to 0. What leads where none may is tried once a call.
 const DisabledAfter = 100
 
 // Bounds.
@@ -282,7 +283,7 @@ func (n *Notifier) deliver(ctx context.Context, hook string, c *call) bool {
 			return false
 		case err == nil:
 			return pause(ctx, rest*took)
-		case errors.Is(err, ErrForbidden):
+		case errors.Is(err, webhook.ErrForbidden):
 			return true // the same again would be as forbidden
 		}
 	}
@@ -313,7 +314,7 @@ func (n *Notifier) count(ctx context.Context, w *cordon.Webhook, failed error) b
 			return true
 		}
 		w.Failed = 0
-	case errors.Is(failed, ErrForbidden):
+	case errors.Is(failed, webhook.ErrForbidden):
 		n.cfg.Observe(Forbidden)
 		w.Failed++
 	default:

@@ -243,7 +243,7 @@ type Webhook struct {
 	Events  []string  `json:"events" nullable:"false"`
 	Level   string    `json:"level" enum:"none,watch,notify,act" doc:"Incidents from this level."`
 	Created time.Time `json:"created"`
-	Failed  int       `json:"failed" doc:"Calls in a row that did not work."`
+	Failed  int       `json:"failed" doc:"Tries in a row that did not work. From 100 on nobody is called until the address is set again."`
 	Version int64     `json:"version"`
 	Secret  string    `json:"secret,omitempty" doc:"Key of the HMAC-SHA256 that signs each call, in base64. Shown once."`
 }
