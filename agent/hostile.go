@@ -11,6 +11,7 @@ import (
 	"cordon/agent/enforce/nft"
 	"cordon/agent/indicator"
 	"cordon/agent/indicator/feed"
+	"cordon/agent/selftest"
 )
 
 // maxKernelIndicators is how many hostile addresses the kernel itself holds, the
@@ -44,14 +45,38 @@ func (l *live) openIndicators() error {
 	return nil
 }
 
-// hostile gives the kernel the addresses that nothing of the home may reach, so
-// that not even a first packet leaves. The kernel's list is for all devices: where
-// the policy of one says otherwise, the detectors stop each device by itself.
-func (l *live) hostile(ctx context.Context, in bool) {
+// hostileState is what the kernel was told of hostile addresses.
+type hostileState uint8
+
+const (
+	hostileUnknown hostileState = iota // or not all; those of an earlier agent may be there
+	hostileIn                          // they are in force
+	hostileOut                         // they are not
+	hostileHarm                        // they cut the home off, and are not
+)
+
+// due reports whether the kernel is to be told again, since they are wanted or not.
+// again says that some time has passed: what is in force has to be renewed, and what an
+// earlier agent left is nobody's, which at the start is not known yet.
+func (k hostileState) due(wanted, again bool) bool {
+	switch {
+	case wanted:
+		return k == hostileUnknown || k == hostileOut || k == hostileIn && again
+	case k == hostileUnknown:
+		return again
+	}
+	return k != hostileOut
+}
+
+// hostile gives the kernel the addresses that nothing of the home may reach, or takes
+// them out, and returns what it knows then. With them not even a first packet leaves.
+// The kernel's list is for all devices: where the policy of one says otherwise, the
+// detectors stop each device by itself.
+func (l *live) hostile(ctx context.Context, in bool) hostileState {
 	list, err := l.hostileAddresses()
 	if err != nil {
 		l.log.Error("hostile addresses not read", "err", err)
-		return
+		return hostileUnknown
 	}
 	put := func() error {
 		refused, err := l.kernel.Indicators(ctx, list, nil)
@@ -62,11 +87,24 @@ func (l *live) hostile(ctx context.Context, in bool) {
 		_, err := l.kernel.Indicators(ctx, nil, list)
 		return err
 	}
+	after := hostileIn
 	if !in {
-		put, take = take, put
+		put, take, after = take, put, hostileOut
 	}
-	l.test(ctx, "hostile addresses", put, take)
+	switch l.test(ctx, "hostile addresses", put, take) {
+	case selftest.RolledBack:
+		if in {
+			return hostileHarm
+		}
+		return hostileUnknown
+	case selftest.NotMade, selftest.Stuck:
+		return hostileUnknown
+	}
+	return after
 }
+
+// hostileAgain is how often the kernel is told anew what it forgets after maxHostile.
+const hostileAgain = 12 * time.Hour
 
 // followPolicy gives the kernel the hostile addresses while every device is to be
 // protected, and takes them out when that is over.
@@ -74,22 +112,25 @@ func (l *live) followPolicy(ctx context.Context) error {
 	if l.cfg.Indicators.File == "" || l.run.Safe() {
 		return nil
 	}
-	in := false
-	for {
+	tick := time.NewTicker(hostileAgain)
+	defer tick.Stop()
+	for k := hostileUnknown; ; {
+		again := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-l.reconsider:
+		case <-tick.C:
+			again = true
 		}
 		want := false
 		if err := l.do(ctx, func() { want = l.protectsAll() && len(l.network.LAN) > 0 }); err != nil {
 			return nil
 		}
-		if want != in {
+		if k.due(want, again) {
 			giveBack()
-			l.hostile(ctx, want)
+			k = l.hostile(ctx, want)
 			giveBack()
-			in = want
 		}
 	}
 }

@@ -96,7 +96,7 @@ func (l *live) checkChanges(ctx context.Context) error {
 }
 
 // test makes a change under the eyes of the self-test, and says what came of it.
-func (l *live) test(ctx context.Context, what string, do, undo func() error) {
+func (l *live) test(ctx context.Context, what string, do, undo func() error) selftest.Outcome {
 	result, err := l.tester.Around(ctx, do, undo)
 	switch {
 	case err != nil:
@@ -106,6 +106,7 @@ func (l *live) test(ctx context.Context, what string, do, undo func() error) {
 	default:
 		l.log.Info("rules changed", "change", what, "test", result.Outcome, "why", result.Why)
 	}
+	return result.Outcome
 }
 
 // setNetwork tells every stage what the router connects now.
