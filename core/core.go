@@ -147,7 +147,7 @@ func (c *Core) openRouters(context.Context) (err error) {
 	}
 	public := c.keys.Directive.Public().(ed25519.PublicKey)
 	c.gateway, err = gateway.New(gateway.Config{Store: c.store, Bus: c.bus, Subject: reportSubject, Servers: c.servers(),
-		Keys: wire.Keys{wire.KeyID(public): public}, Hello: c.pusher.Hello, Routers: c.store.Routers, Secret: nonces,
+		Keys: wire.Keys{wire.KeyID(public): public}, Hello: c.pusher.Hello, Routers: c.store.Routers, Secret: nonces, AddressRate: float64(c.cfg.Gateway.Requests),
 		Count: func(reason string, n int) { c.metrics.refused.WithLabelValues(reason).Add(float64(n)) }, Log: c.log})
 	if err != nil {
 		return err

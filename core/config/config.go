@@ -53,6 +53,9 @@ type API struct {
 type Gateway struct {
 	Listen netip.AddrPort
 	Hosts  []string // names and addresses under which routers reach it, besides localhost
+	// Requests is how many requests a second one address may make there. Many homes may
+	// share one, behind a carrier's translation of addresses.
+	Requests int
 }
 
 // Bus configures what routers stay connected to.
@@ -90,7 +93,7 @@ func Default() Config {
 	return Config{
 		Dir:       "data",
 		API:       API{Listen: local(8080), Provider: "Your provider"},
-		Gateway:   Gateway{Listen: local(8443)},
+		Gateway:   Gateway{Listen: local(8443), Requests: 20},
 		Bus:       Bus{Listen: local(4222), Replicas: 1, Store: 4e9},
 		Policy:    cordon.PolicyObserve,
 		Retention: cordon.Retention{Detections: 90 * day, Incidents: 365 * day, Actions: 365 * day, Devices: 180 * day, Summaries: 30 * day, Audit: 730 * day},

@@ -26,8 +26,9 @@ type file struct {
 		Provider document.Value[string, document.ALabel]   `toml:"provider"`
 	} `toml:"api"`
 	Gateway struct {
-		Listen document.Value[netip.AddrPort, aListener] `toml:"listen"`
-		Hosts  []document.Value[string, aHost]           `toml:"hosts"`
+		Listen   document.Value[netip.AddrPort, aListener] `toml:"listen"`
+		Hosts    []document.Value[string, aHost]           `toml:"hosts"`
+		Requests document.Value[int, requests]             `toml:"requests_per_address"`
 	} `toml:"gateway"`
 	Bus struct {
 		Listen      document.Value[netip.AddrPort, aListener] `toml:"listen"`
@@ -79,6 +80,7 @@ func (d *file) config() Config {
 	d.API.Provider.Set(&c.API.Provider)
 	d.Gateway.Listen.Set(&c.Gateway.Listen)
 	c.Gateway.Hosts = document.List(d.Gateway.Hosts)
+	d.Gateway.Requests.Set(&c.Gateway.Requests)
 	d.Bus.Listen.Set(&c.Bus.Listen)
 	c.Bus.Servers = document.List(d.Bus.Servers)
 	d.Bus.URL.Set(&c.Bus.URL)
@@ -118,6 +120,7 @@ type (
 	aServer     struct{}
 	aPolicy     struct{}
 	replicas    struct{}
+	requests    struct{}
 	megabytes   struct{}
 	days        struct{}
 )
@@ -209,6 +212,11 @@ const maxReplicas = 5
 
 func (replicas) Read(s string) (int, error) {
 	n, err := document.Number(s, "bus.replicas", 1, maxReplicas, "copies")
+	return int(n), err
+}
+
+func (requests) Read(s string) (int, error) {
+	n, err := document.Number(s, "gateway.requests_per_address", 1, 1_000_000, "requests a second")
 	return int(n), err
 }
 
