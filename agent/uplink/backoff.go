@@ -14,23 +14,24 @@ const (
 	DefaultSpread = 30 * time.Second
 )
 
-// backoff gives waits with full jitter: each is anything up to a window, which doubles.
-type backoff struct {
-	spread time.Duration
+// Backoff gives waits with full jitter: each is anything up to a window, which doubles.
+// The zero value is ready.
+type Backoff struct {
+	Spread time.Duration // see DefaultSpread
 	window time.Duration
 }
 
-// next returns the wait after a failure.
-func (b *backoff) next() time.Duration {
+// Next returns the wait after a failure.
+func (b *Backoff) Next() time.Duration {
 	b.window = min(max(2*b.window, waitFirst), waitMost)
 	return rand.N(b.window)
 }
 
-// lost returns the wait after a connection that stood has broken.
-func (b *backoff) lost() time.Duration {
-	b.window = max(b.spread, time.Millisecond)
+// Lost returns the wait after a connection that stood has broken.
+func (b *Backoff) Lost() time.Duration {
+	b.window = max(b.Spread, time.Millisecond)
 	return rand.N(b.window)
 }
 
-// reset forgets what failed.
-func (b *backoff) reset() { b.window = 0 }
+// Reset forgets what failed.
+func (b *Backoff) Reset() { b.window = 0 }

@@ -334,7 +334,7 @@ func (l *Uplink) Run(ctx context.Context) error {
 		l.flush(true)
 	}()
 	l.recall(ctx)
-	wait := backoff{spread: l.cfg.Spread}
+	wait := Backoff{Spread: l.cfg.Spread}
 	for ctx.Err() == nil {
 		pause, hurry := l.try(ctx, &wait)
 		l.rest(ctx, pause, hurry)
@@ -421,19 +421,19 @@ func (l *Uplink) rest(ctx context.Context, pause time.Duration, hurry bool) {
 
 // try enrols if that is needed, and holds one connection for as long as it stands. It
 // returns how long to wait, and whether something urgent may cut that short.
-func (l *Uplink) try(ctx context.Context, wait *backoff) (pause time.Duration, hurry bool) {
+func (l *Uplink) try(ctx context.Context, wait *Backoff) (pause time.Duration, hurry bool) {
 	if err := l.ensureCredential(ctx); err != nil {
 		if ctx.Err() == nil {
 			l.failed(err)
 		}
-		return max(wait.next(), patience(err)), patience(err) == 0
+		return max(wait.Next(), patience(err)), patience(err) == 0
 	}
 	stood, err := l.session(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return 0, false
 	case errors.Is(err, errRenewed):
-		wait.reset()
+		wait.Reset()
 		return 0, false
 	}
 	l.failed(err)
@@ -441,7 +441,7 @@ func (l *Uplink) try(ctx context.Context, wait *backoff) (pause time.Duration, h
 		l.refused = true // a new one may be taken
 	}
 	if stood {
-		return wait.lost(), true
+		return wait.Lost(), true
 	}
-	return wait.next(), true
+	return wait.Next(), true
 }

@@ -438,8 +438,8 @@ func TestBackoff(t *testing.T) {
 	var sum time.Duration
 	early := 0
 	for range 1000 {
-		b := backoff{spread: DefaultSpread}
-		w := b.lost()
+		b := Backoff{Spread: DefaultSpread}
+		w := b.Lost()
 		sum += w
 		if w < time.Second {
 			early++
@@ -451,10 +451,10 @@ func TestBackoff(t *testing.T) {
 	if mean := sum / 1000; mean < 13*time.Second || mean > 17*time.Second || early > 80 {
 		t.Errorf("mean wait %v, %d of 1000 in the first second", mean, early)
 	}
-	b := backoff{}
+	b := Backoff{}
 	var most time.Duration
 	for i := range 40 {
-		w := b.next()
+		w := b.Next()
 		if i < 3 && w > time.Second<<i {
 			t.Errorf("wait %d is %v", i, w)
 		}
