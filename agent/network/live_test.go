@@ -169,20 +169,28 @@ func TestQuiet(t *testing.T) {
 	}
 	first := read()
 	told := follow(t, home, network.Config{})
-	until(t, told, "the time server", func(n cordon.Network) bool { return slices.Contains(n.Spared, ip("203.0.113.123")) })
+	last := until(t, told, "the time server", func(n cordon.Network) bool { return slices.Contains(n.Spared, ip("203.0.113.123")) })
 	// A cable pulled and put back, and an interface of nobody.
 	home.Router.IP("link set lan1 down", "link add idle type veth peer name idle2", "link set lan1 up", "link del idle",
 		"addr add 192.168.77.250/32 dev wan")
-	n := until(t, told, "the last change", func(n cordon.Network) bool { return slices.Contains(n.Spared, ip("192.168.77.250")) })
-	if len(told) != 0 {
-		t.Errorf("told %d times more", len(told))
+	quiet := func(there bool) func(cordon.Network) bool {
+		return func(n cordon.Network) bool {
+			if cmp.Equal(last, n, compare) {
+				t.Errorf("told twice: %+v", n)
+			}
+			if diff := cmp.Diff(first.LAN, n.LAN); diff != "" {
+				t.Errorf("ports (-before +after):\n%s", diff)
+			}
+			last = n
+			return slices.Contains(n.Spared, ip("192.168.77.250")) == there
+		}
 	}
+	until(t, told, "the last change", quiet(true))
 	home.Router.IP("addr del 192.168.77.250/32 dev wan")
-	if diff := cmp.Diff(first, read(), compare); diff != "" {
-		t.Errorf("read twice (-first +second):\n%s", diff)
-	}
-	if diff := cmp.Diff(first.LAN, n.LAN); diff != "" {
-		t.Errorf("ports (-before +after):\n%s", diff)
+	until(t, told, "that it is over", quiet(false))
+	var now cordon.Network
+	if !netns.Holds(10*time.Second, func() bool { now = read(); return cmp.Equal(first, now, compare) }) {
+		t.Errorf("read twice (-first +second):\n%s", cmp.Diff(first, now, compare))
 	}
 }
 

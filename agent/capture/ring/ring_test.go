@@ -5,9 +5,12 @@ import (
 	"encoding/binary"
 	"io"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"cordon"
 	"cordon/agent/packet"
@@ -126,9 +129,34 @@ func TestEveryFrameOnce(t *testing.T) {
 	r.want(out, in, across, back, all)
 }
 
+// pin keeps the test's goroutine on one processor: what two of them send has no order.
+func pin(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	var was, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &was); err != nil {
+		t.Fatal(err)
+	}
+	for cpu := 0; one.Count() == 0; cpu++ {
+		if was.IsSet(cpu) {
+			one.Set(cpu)
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.SchedSetaffinity(0, &was); err != nil {
+			t.Error(err)
+		}
+		runtime.UnlockOSThread()
+	})
+}
+
 // TestOrder: what two ports see comes in the order in which it happened.
 func TestOrder(t *testing.T) {
 	r := newRig(t)
+	pin(t)
 	var want [][]byte
 	for i := range 200 {
 		f := r.udp(camera, laptop, i)
