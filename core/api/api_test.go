@@ -147,6 +147,21 @@ func TestEventsEnd(t *testing.T) {
 	r.until("event: hello")
 	r.stop()
 	poll(t, func() bool { open, _ := o.Events.Stats(); return open == 0 })
+
+	// Who may see less from now on is told nothing more, and comes again if he may.
+	for who, request := range map[cordon.Role][3]string{
+		cordon.RoleInstaller: {"owner", "POST", "/v1/sites/" + o.Own.Site + "/hand-over"},
+		cordon.RoleMember:    {"administrator", "DELETE", "/v1/users/" + o.People[cordon.RoleMember].ID + "/grants?role=member&account=" + o.Own.Account},
+		cordon.RoleBusiness:  {"business", "DELETE", "/v1/session"},
+	} {
+		r := listen(t, o, o.People[who], "")
+		r.until("event: hello")
+		if a := o.Ask(o.People[cordon.Role(request[0])], request[1], request[2], ""); a.Status/100 != 2 {
+			t.Errorf("%v: %d %s", request, a.Status, a.Text)
+		}
+		r.until("event: resync")
+		poll(t, func() bool { open, _ := o.Events.Stats(); return open == 0 })
+	}
 }
 
 // poll waits until something is so.

@@ -79,9 +79,8 @@ func (b *bed) browser(addr string) *browser {
 	return &browser{b: b, addr: addr, cookies: map[string]string{}, header: http.Header{}}
 }
 
-// do runs f as the handler of a request and returns the status that Middleware gave.
-func (c *browser) do(f func(ctx context.Context)) int {
-	c.b.t.Helper()
+// request is one of the browser's.
+func (c *browser) request() *http.Request {
 	r := httptest.NewRequest(http.MethodPost, site+"/v1/x", nil)
 	r.RemoteAddr = c.addr + ":1234"
 	for k, v := range c.header {
@@ -90,8 +89,14 @@ func (c *browser) do(f func(ctx context.Context)) int {
 	for name, value := range c.cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
+	return r
+}
+
+// do runs f as the handler of a request and returns the status that Middleware gave.
+func (c *browser) do(f func(ctx context.Context)) int {
+	c.b.t.Helper()
 	w := httptest.NewRecorder()
-	c.b.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f(r.Context()) })).ServeHTTP(w, r)
+	c.b.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f(r.Context()) })).ServeHTTP(w, c.request())
 	return w.Code
 }
 
@@ -298,6 +303,42 @@ func TestExpiry(t *testing.T) {
 	b.now = b.now.Add(8 * time.Hour)
 	if s := c.as(); s.User != "" {
 		t.Errorf("a session lasts 8 hours without use: %+v", s)
+	}
+}
+
+// TestAgain sees who somebody is without keeping a session alive.
+func TestAgain(t *testing.T) {
+	b := newBed(t)
+	u := b.person(email, owner)
+	c := b.logged(email)
+	again := func() auth.Subject {
+		s, err := b.Again(c.request())
+		if err != nil {
+			t.Error(err)
+		}
+		return s
+	}
+	for range 7 { // hours in which only a stream of events is open
+		b.now = b.now.Add(time.Hour)
+		if s := again(); s.User != u.ID || len(s.Grants) != 1 || s.Way != auth.BySession {
+			t.Fatalf("%+v", s)
+		}
+	}
+	if b.now = b.now.Add(time.Hour + time.Second); again().User != "" {
+		t.Error("a session lives on that nobody uses")
+	}
+	c = b.logged(email)
+	c.do(func(ctx context.Context) {
+		if _, err := b.LogOut(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	if again().User != "" {
+		t.Error("a session is there after the log-out")
+	}
+	r := httptest.NewRequest(http.MethodGet, site, nil)
+	if s, err := b.Again(r.WithContext(auth.With(r.Context(), auth.Core("cli")))); err != nil || s.Way != auth.ByCore {
+		t.Errorf("%v %+v", err, s)
 	}
 }
 

@@ -29,7 +29,7 @@ func (a *Auth) Middleware(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		s, err := a.identify(r)
+		s, err := a.identify(r, used)
 		if err != nil {
 			if wait := (*WaitError)(nil); errors.As(err, &wait) {
 				w.Header().Set("Retry-After", fmt.Sprint(int(wait.After.Seconds())+1))
@@ -42,6 +42,24 @@ func (a *Auth) Middleware(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
+
+// Again returns who a request is from that is being answered still, as it is now: the
+// zero Subject when its session or token has ended. It does not count as use, so what
+// nobody but a program does keeps no session alive.
+func (a *Auth) Again(r *http.Request) (Subject, error) {
+	if s := From(r.Context()); s.Way == ByCore {
+		return s, nil
+	}
+	return a.identify(r, seen)
+}
+
+// use is whether a session or token is used, or only looked at.
+type use bool
+
+const (
+	used use = true
+	seen use = false
+)
 
 // cookies is how a request's cookies lie in its context.
 type cookies struct{}
@@ -56,10 +74,10 @@ func cookie(ctx context.Context, name string) string {
 }
 
 // identify returns who r is from.
-func (a *Auth) identify(r *http.Request) (Subject, error) {
+func (a *Auth) identify(r *http.Request, u use) (Subject, error) {
 	from := Subject{Addr: gate.Source(r, a.cfg.Proxies), Agent: strings.ToValidUTF8(cut(r.UserAgent(), maxAgent), "")}
 	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		return a.byToken(r.Context(), from, strings.TrimSpace(token))
+		return a.byToken(r.Context(), from, strings.TrimSpace(token), u)
 	}
 	if err := a.cross.Check(r); err != nil {
 		return Subject{}, fmt.Errorf("%w: %w", ErrCrossOrigin, err)
@@ -68,7 +86,7 @@ func (a *Auth) identify(r *http.Request) (Subject, error) {
 	if err != nil || c.Value == "" {
 		return from, nil
 	}
-	return a.bySession(r.Context(), from, c.Value)
+	return a.bySession(r.Context(), from, c.Value, u)
 }
 
 // subject completes s with what user may: his grants, or those of a token, as far as

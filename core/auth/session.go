@@ -31,8 +31,11 @@ func (a *Auth) cookie(name, value string, life time.Duration) http.Cookie {
 
 // bySession completes from with who has the session of that token; with nobody when
 // there is none.
-func (a *Auth) bySession(ctx context.Context, from Subject, token string) (Subject, error) {
+func (a *Auth) bySession(ctx context.Context, from Subject, token string, u use) (Subject, error) {
 	found, err := a.sessions.Find(ctx, token)
+	if err == nil && u == used {
+		err = a.sessions.Use(ctx, &found)
+	}
 	if errors.Is(err, cordon.ErrNotFound) {
 		return from, nil
 	}

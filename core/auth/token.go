@@ -22,7 +22,7 @@ const (
 
 // byToken completes from with who has that token. A wrong one is an error: a program
 // must not go on as nobody.
-func (a *Auth) byToken(ctx context.Context, from Subject, token string) (Subject, error) {
+func (a *Auth) byToken(ctx context.Context, from Subject, token string, u use) (Subject, error) {
 	if err := a.gates.Token(a.now(), from.Addr); err != nil {
 		return Subject{}, err
 	}
@@ -47,7 +47,7 @@ func (a *Auth) byToken(ctx context.Context, from Subject, token string) (Subject
 	if s.User == "" {
 		return Subject{}, ErrCredentials
 	}
-	if a.now().Sub(t.Used) >= usedEvery {
+	if u == used && a.now().Sub(t.Used) >= usedEvery {
 		switch err := a.cfg.Store.TouchToken(ctx, t.ID, a.now()); {
 		case errors.Is(err, cordon.ErrNotFound): // ended just now
 			return Subject{}, ErrCredentials

@@ -321,6 +321,7 @@ func SetSitePolicy(ctx context.Context, d *desk.Desk, in *sitePolicyInput) (*des
 func HandOver(ctx context.Context, d *desk.Desk, _ *desk.SitePath) (*desk.Record[view.Site], error) {
 	c := desk.CallOf(ctx)
 	c.Written = true // auth writes the record
+	defer d.Events.EndOf(c.Site.Installer)
 	if err := d.Auth.HandOver(ctx, c.Site.ID); err != nil {
 		return nil, err
 	}
@@ -353,5 +354,6 @@ func OpenCase(ctx context.Context, d *desk.Desk, in *caseInput) (*desk.Record[de
 func CloseCase(ctx context.Context, d *desk.Desk, _ *desk.SitePath) (*desk.None, error) {
 	c := desk.CallOf(ctx)
 	c.Written = true
+	defer d.Events.EndOf(c.Subject.User)
 	return nil, d.Auth.CloseCase(ctx, c.Object)
 }

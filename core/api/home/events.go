@@ -35,8 +35,9 @@ type stream struct {
 }
 
 const (
-	// recheck is how often a stream looks whether its reader may still see it: who logs
-	// out, is disabled or loses a role gets nothing after it.
+	// recheck is how often a stream looks whether its reader may still see it: whose
+	// session has ended, who is disabled or loses a role gets nothing after it. Where that
+	// happens by this instance of core, the streams end at once (live.Hub.EndOf).
 	recheck = time.Minute
 	// streamLife is the longest that one stream lasts; browsers come again by
 	// themselves.
@@ -116,7 +117,7 @@ func pump(ctx context.Context, d *desk.Desk, c *desk.Call, w http.ResponseWriter
 				return
 			}
 		case e, open := <-st.C:
-			if !open { // too slow: it comes again, and reads the records
+			if !open { // too slow, or it is somebody else now: it comes again, and reads the records
 				send("event: resync\ndata: {}\n\n")
 				return
 			}
@@ -134,16 +135,7 @@ func pump(ctx context.Context, d *desk.Desk, c *desk.Call, w http.ResponseWriter
 // still reports whether the reader of a stream is still who it was, and may see as
 // much. If anything changed the stream ends, and the reader comes again.
 func still(ctx context.Context, d *desk.Desk, c *desk.Call) bool {
-	var now auth.Subject
-	d.Auth.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { now = auth.From(r.Context()) })).
-		ServeHTTP(discard{}, c.Request.WithContext(ctx))
-	return now.User == c.Subject.User && slices.Equal(now.Grants, c.Subject.Grants) &&
+	now, err := d.Auth.Again(c.Request.WithContext(ctx))
+	return err == nil && now.User == c.Subject.User && slices.Equal(now.Grants, c.Subject.Grants) &&
 		slices.EqualFunc(now.Cases, c.Subject.Cases, func(a, b auth.Case) bool { return a.Site == b.Site })
 }
-
-// discard is where a refusal goes that nobody is to read.
-type discard struct{}
-
-func (discard) Header() http.Header         { return make(http.Header) }
-func (discard) WriteHeader(int)             {}
-func (discard) Write(b []byte) (int, error) { return len(b), nil }

@@ -31,7 +31,7 @@ type Hub struct {
 	all      map[*Stream]struct{}            // who sees everything; guarded by mu, as what follows
 	accounts map[string]map[*Stream]struct{} // by Scope.Accounts
 	sites    map[string]map[*Stream]struct{} // by Scope.Sites
-	users    map[string]int                  // streams of each user
+	users    map[string]map[*Stream]struct{} // by user
 	open     int
 	cut      uint64
 }
@@ -39,7 +39,7 @@ type Hub struct {
 // New returns a Hub.
 func New() *Hub {
 	return &Hub{all: make(map[*Stream]struct{}), accounts: make(map[string]map[*Stream]struct{}),
-		sites: make(map[string]map[*Stream]struct{}), users: make(map[string]int)}
+		sites: make(map[string]map[*Stream]struct{}), users: make(map[string]map[*Stream]struct{})}
 }
 
 // Stream is what one reader gets.
@@ -57,7 +57,7 @@ type Stream struct {
 func (h *Hub) Open(user string, scope cordon.Scope, want func(*cordon.Event) bool) (*Stream, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.open >= maxStreams || h.users[user] >= maxPerUser {
+	if h.open >= maxStreams || len(h.users[user]) >= maxPerUser {
 		return nil, ErrFull
 	}
 	s := &Stream{C: make(chan cordon.Event, queue), user: user, scope: scope, want: want}
@@ -67,7 +67,7 @@ func (h *Hub) Open(user string, scope cordon.Scope, want func(*cordon.Event) boo
 		enter(h.accounts, scope.Accounts, s)
 		enter(h.sites, scope.Sites, s)
 	}
-	h.users[user]++
+	enter(h.users, []string{user}, s)
 	h.open++
 	return s, nil
 }
@@ -104,9 +104,7 @@ func (h *Hub) close(s *Stream) {
 	delete(h.all, s)
 	leave(h.accounts, s.scope.Accounts, s)
 	leave(h.sites, s.scope.Sites, s)
-	if h.users[s.user]--; h.users[s.user] == 0 {
-		delete(h.users, s.user)
-	}
+	leave(h.users, []string{s.user}, s)
 	h.open--
 	close(s.C)
 }
@@ -115,12 +113,22 @@ func (h *Hub) close(s *Stream) {
 func (h *Hub) End() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, index := range []map[string]map[*Stream]struct{}{h.accounts, h.sites, {"": h.all}} {
-		for _, streams := range index {
-			for s := range streams {
-				h.close(s)
-			}
-		}
+	for user := range h.users {
+		h.endOf(user)
+	}
+}
+
+// EndOf ends the streams of a user who may see less from now on, or has logged out
+// somewhere. Whoever may still see something comes again by himself.
+func (h *Hub) EndOf(user string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.endOf(user)
+}
+
+func (h *Hub) endOf(user string) {
+	for s := range h.users[user] {
+		h.close(s)
 	}
 }
 

@@ -87,3 +87,34 @@ func TestBounds(t *testing.T) {
 		t.Errorf("another user: %v", err)
 	}
 }
+
+// TestEndOf ends the streams of one user, and End all; nobody is counted as cut.
+func TestEndOf(t *testing.T) {
+	h := live.New()
+	var streams []*live.Stream
+	for _, user := range []string{"u", "u", "v"} {
+		s, err := h.Open(user, cordon.Scope{Accounts: []string{"a"}, Sites: []string{"b"}}, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams = append(streams, s)
+	}
+	h.EndOf("nobody")
+	h.EndOf("u")
+	h.Publish([]cordon.Event{{Account: "a", ID: "1"}})
+	for n, s := range streams[:2] {
+		if _, open := <-s.C; open {
+			t.Errorf("stream %d goes on", n)
+		}
+	}
+	if e := <-streams[2].C; e.ID != "1" {
+		t.Errorf("another user got %q", e.ID)
+	}
+	h.End()
+	if _, open := <-streams[2].C; open {
+		t.Error("a stream goes on")
+	}
+	if open, cut := h.Stats(); open != 0 || cut != 0 {
+		t.Errorf("%d open, %d cut", open, cut)
+	}
+}

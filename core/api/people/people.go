@@ -98,6 +98,7 @@ func ChangeUser(ctx context.Context, d *desk.Desk, in *changeUserInput) (*desk.R
 	if err := errors.Join(in.Check(c.User.Version, true), desk.Printable("body.name", b.Name), desk.Locale(b.Locale)); err != nil {
 		return nil, err
 	}
+	defer d.Events.EndOf(c.User.ID) // disabled, perhaps
 	if err := d.Auth.ChangePerson(ctx, c.User.ID, auth.PersonUpdate{Name: b.Name, Locale: b.Locale, Email: b.Email, Disabled: b.Disabled}); err != nil {
 		return nil, err
 	}
@@ -112,6 +113,7 @@ func ChangeUser(ctx context.Context, d *desk.Desk, in *changeUserInput) (*desk.R
 func EraseUser(ctx context.Context, d *desk.Desk, _ *UserPath) (*desk.None, error) {
 	c := desk.CallOf(ctx)
 	c.Written = true
+	defer d.Events.EndOf(c.User.ID)
 	return nil, d.Auth.ErasePerson(ctx, c.User.ID)
 }
 
@@ -144,6 +146,7 @@ type grantInput struct {
 
 // RemoveGrant is DELETE /v1/users/{user}/grants.
 func RemoveGrant(ctx context.Context, d *desk.Desk, in *grantInput) (*desk.None, error) {
+	defer d.Events.EndOf(in.User)
 	return nil, d.Auth.Remove(ctx, in.User, cordon.Grant{Role: cordon.Role(in.Role), Account: in.Account, Site: in.Site})
 }
 

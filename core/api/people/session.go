@@ -78,6 +78,7 @@ type left struct {
 
 // LogOut is DELETE /v1/session.
 func LogOut(ctx context.Context, d *desk.Desk, _ *desk.None) (*left, error) {
+	defer d.Events.EndOf(desk.CallOf(ctx).Subject.User)
 	c, err := d.Auth.LogOut(ctx)
 	if err != nil {
 		return nil, err
@@ -143,6 +144,7 @@ func Accept(ctx context.Context, d *desk.Desk, in *acceptInput) (*entered, error
 	if err != nil {
 		return nil, err
 	}
+	d.Events.EndOf(e.User.ID) // his other sessions have ended
 	return enter(e), nil
 }
 
@@ -171,6 +173,7 @@ type passwordInput struct {
 
 // ChangePassword is PUT /v1/me/password.
 func ChangePassword(ctx context.Context, d *desk.Desk, in *passwordInput) (*entered, error) {
+	defer d.Events.EndOf(desk.CallOf(ctx).Subject.User) // his other sessions end
 	e, err := d.Auth.SetPassword(ctx, in.Body.Before, in.Body.Password)
 	if err != nil {
 		return nil, err
@@ -201,6 +204,7 @@ type sessionPath struct {
 
 // EndSession is DELETE /v1/me/sessions/{session}.
 func EndSession(ctx context.Context, d *desk.Desk, in *sessionPath) (*desk.None, error) {
+	defer d.Events.EndOf(desk.CallOf(ctx).Subject.User)
 	return nil, d.Auth.EndSession(ctx, in.Session)
 }
 
@@ -302,5 +306,6 @@ type tokenPath struct {
 
 // EndToken is DELETE /v1/me/tokens/{token}.
 func EndToken(ctx context.Context, d *desk.Desk, in *tokenPath) (*desk.None, error) {
+	defer d.Events.EndOf(desk.CallOf(ctx).Subject.User)
 	return nil, d.Auth.EndToken(ctx, in.Token)
 }

@@ -86,8 +86,8 @@ func (s *Sessions) Begin(ctx context.Context, user, agent, addr, before string) 
 	return token, nil
 }
 
-// Find returns the session of that token and lets it live on; an error that wraps
-// cordon.ErrNotFound if there is none, or it has ended.
+// Find returns the session of that token; an error that wraps cordon.ErrNotFound if there
+// is none, or it has ended.
 func (s *Sessions) Find(ctx context.Context, token string) (cordon.Session, error) {
 	var found cordon.Session
 	if token == "" || len(token) > maxToken {
@@ -100,13 +100,21 @@ func (s *Sessions) Find(ctx context.Context, token string) (cordon.Session, erro
 	case found.User == "" || s.manager.GetString(ctx, userKey) != found.User:
 		return found, fmt.Errorf("session: %w", cordon.ErrNotFound)
 	}
-	if expires := s.expiry(found.Created); expires.Sub(found.Expires) >= touchEvery {
-		found.Expires = expires
-		if err := s.cfg.Store.TouchSession(ctx, found.Hash, expires); err != nil {
-			return found, fmt.Errorf("prolong session: %w", err)
-		}
-	}
 	return found, nil
+}
+
+// Use lets a session live on that somebody uses. Its error wraps cordon.ErrNotFound when it
+// has ended meanwhile.
+func (s *Sessions) Use(ctx context.Context, found *cordon.Session) error {
+	expires := s.expiry(found.Created)
+	if expires.Sub(found.Expires) < touchEvery {
+		return nil
+	}
+	found.Expires = expires
+	if err := s.cfg.Store.TouchSession(ctx, found.Hash, expires); err != nil {
+		return fmt.Errorf("prolong session: %w", err)
+	}
+	return nil
 }
 
 // List returns the sessions of a user that have not ended.
