@@ -4,7 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -388,6 +391,92 @@ func untar(t *testing.T, archive []byte) map[string]member {
 			t.Errorf("%s belongs to %d:%d, of %s", h.Name, h.Uid, h.Gid, h.ModTime)
 		}
 		all[h.Name] = member{*h, string(text)}
+	}
+}
+
+// TestAPK: the package is one tar archive in two gzip streams, of which the first says
+// what the hash of the second is; tar reads it; every file has its checksum, and what
+// OpenWrt looks for in files of its own is there.
+func TestAPK(t *testing.T) {
+	need(t, "go", "tar", "sed")
+	first, second := packed(t, "apk", "mips_24kc"), packed(t, "apk", "mips_24kc")
+	if !bytes.Equal(first, second) {
+		t.Error("packed twice gives other bytes")
+	}
+	all := untar(t, first)
+	rest := bytes.NewReader(first)
+	z, err := gzip.NewReader(rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z.Multistream(false)
+	if _, err := io.Copy(io.Discard, z); err != nil {
+		t.Fatal(err)
+	}
+	hash := sha256.Sum256(first[len(first)-rest.Len():])
+	for _, line := range []string{"pkgname = cordon-agent\n", "pkgver = 1.2.3\n", "arch = mips_24kc\n", "depend = kmod-nft-tproxy\n",
+		fmt.Sprintf("datahash = %x\n", hash)} {
+		if !strings.Contains(all[".PKGINFO"].text, line) {
+			t.Errorf(".PKGINFO lacks %q:\n%s", line, all[".PKGINFO"].text)
+		}
+	}
+	list, listed := all["lib/apk/packages/cordon-agent.list"].text, 0
+	for name, f := range all {
+		if f.head.Typeflag == tar.TypeReg && f.head.PAXRecords["APK-TOOLS.checksum.SHA1"] != fmt.Sprintf("%x", sha1.Sum([]byte(f.text))) {
+			t.Errorf("%s has another checksum", name)
+		}
+		if strings.Contains(list, "/"+name+"\n") {
+			listed++
+		}
+	}
+	if n := strings.Count(list, "\n"); listed != n || n < 10 || !strings.Contains(list, "/etc/init.d/cordon\n") {
+		t.Errorf("%d of %d files listed are there:\n%s", listed, n, list)
+	}
+	if got := all["lib/apk/packages/cordon-agent.rusers"].text; got != "cordon:cordon\n" {
+		t.Errorf("user %q", got)
+	}
+	if got := all["lib/apk/packages/cordon-agent.conffiles_static"].text; got != fmt.Sprintf("/etc/config/cordon %x\n", sha256.Sum256([]byte(all["etc/config/cordon"].text))) {
+		t.Errorf("configuration %q", got)
+	}
+	for _, script := range []string{".post-install", ".post-upgrade", ".pre-deinstall", ".post-deinstall"} {
+		cmd := exec.Command("sh", "-n")
+		cmd.Stdin = strings.NewReader(all[script].text)
+		if out, err := cmd.CombinedOutput(); err != nil || all[script].text == "" {
+			t.Errorf("%s: %v\n%s", script, err, out)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "a.apk")
+	write(t, file, string(first))
+	out, err := exec.Command("tar", "-tzf", file, "--warning=no-unknown-keyword").Output()
+	if names := strings.Fields(string(out)); err != nil || len(names) != len(all) || names[0] != ".PKGINFO" {
+		t.Errorf("tar reads %d of %d names, %v", len(names), len(all), err)
+	}
+}
+
+// TestPostinst: the user is made where apk leaves that to the package, and the package's
+// own name is known whatever its script is called.
+func TestPostinst(t *testing.T) {
+	need(t, "sh")
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "lib", "apk", "packages"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "lib", "functions.sh"), "add_group_and_user() { echo \"user of $pkgname\"; }\ndefault_postinst() { echo \"default of $pkgname\"; }\n")
+	run := func() string {
+		cmd := exec.Command("sh", "openwrt/postinst", "1.2.3")
+		cmd.Env = append(os.Environ(), "IPKG_INSTROOT="+dir)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	if got := run(); got != "default of cordon-agent\n" {
+		t.Errorf("with opkg %q", got)
+	}
+	write(t, filepath.Join(dir, "lib", "apk", "packages", "cordon-agent.rusers"), "cordon:cordon\n")
+	if got := run(); got != "user of cordon-agent\ndefault of cordon-agent\n" {
+		t.Errorf("with apk %q", got)
 	}
 }
 
