@@ -35,6 +35,8 @@ var arrows = []struct {
 		[]string{"cordon", "cordon/wire", "cordon/internal/..."}},
 	{[]string{"cordon/core/api/..."}, []string{"cordon", "cordon/core/auth/...", "cordon/core/provision", "cordon/internal/...",
 		"cordon/core/api/..."}}, // a request is a person who may, or may not
+	{[]string{"cordon/core/store/intake", "cordon/core/store/dump", "cordon/core/store/people"},
+		[]string{"cordon", "cordon/core/store/table/...", "cordon/internal/..."}}, // rows of their own kind, on one ground
 	{[]string{"cordon/agent/observe/..."}, []string{"cordon", "cordon/agent/packet", "cordon/internal/...",
 		"cordon/agent/observe/..."}},
 	{[]string{"cordon/agent/..."}, []string{"cordon", "cordon/agent/packet", "cordon/internal/...", "own"}},

@@ -15,16 +15,16 @@ import (
 var accounts = table.New("accounts", "id, reference, name, name_key, sort, locale, policy, created, version")
 
 func accountRow(a *cordon.Account) []any {
-	return []any{id(&a.ID), id(&a.Reference), name(&a.Name), sought(table.SearchKey(a.Name)), id(&a.Sort), id(&a.Locale), id(&a.Policy),
+	return []any{column.ID(&a.ID), column.ID(&a.Reference), column.Name(&a.Name), column.Key(table.SearchKey(a.Name)), column.ID(&a.Sort), column.ID(&a.Locale), column.ID(&a.Policy),
 		column.Moment(&a.Created), column.Number(&a.Version)}
 }
 
 var accountList = table.List[cordon.Account]{
 	Table: accounts.Name, Columns: accounts.Columns, Row: accountRow, Account: "id = ?",
-	Keys: []table.Key[cordon.Account]{table.Of("id", func(a *cordon.Account) any { return clean(a.ID) })},
+	Keys: []table.Key[cordon.Account]{table.Of("id", func(a *cordon.Account) any { return column.AsID(a.ID) })},
 	Words: []table.Word[cordon.Account]{
 		table.Folded("name_key", func(a *cordon.Account) any { return table.SearchKey(a.Name) }),
-		table.Exact("reference", func(a *cordon.Account) any { return clean(a.Reference) })},
+		table.Exact("reference", func(a *cordon.Account) any { return column.AsID(a.Reference) })},
 	Filters: func(*cordon.Query) []table.Filter { return nil },
 }
 
@@ -36,7 +36,7 @@ func (s *Store) Accounts(ctx context.Context, scope cordon.Scope, q cordon.Query
 
 // Account returns an account.
 func (s *Store) Account(ctx context.Context, id string) (cordon.Account, error) {
-	return table.One(ctx, s.db.Read(), "account "+id, accountRow, accounts.Select+" WHERE id = $1", clean(id))
+	return table.One(ctx, s.db.Read(), "account "+id, accountRow, accounts.Select+" WHERE id = $1", column.AsID(id))
 }
 
 // PutAccount creates an account at Version 0, else changes it if Version is the stored
@@ -45,30 +45,14 @@ func (s *Store) PutAccount(ctx context.Context, a *cordon.Account) error {
 	if a.ID == "" {
 		return fmt.Errorf("account without an id: %w", cordon.ErrInvalid)
 	}
-	return s.putIn(ctx, accounts, "account "+a.ID, &a.Version, func() []any { return accountRow(a) }, nil)
-}
-
-// putIn puts a record in a transaction of its own, and does what else belongs to it.
-func (s *Store) putIn(ctx context.Context, t table.Table, what string, version *int64, row func() []any, also func(dialect.Tx) error) error {
-	was := *version
-	err := s.write(ctx, func(tx dialect.Tx) error {
-		*version = was
-		if err := table.Put(ctx, tx, t, what, version, row()); err != nil || also == nil {
-			return err
-		}
-		return also(tx)
-	})
-	if err != nil {
-		*version = was
-	}
-	return err
+	return table.PutAlone(ctx, s.db, accounts, "account "+a.ID, &a.Version, accountRow(a), nil)
 }
 
 // EraseAccount removes an account and everything of it: sites, routers and what they
 // reported, webhooks, and people who may do nothing else. In the record of who did what
 // stays what was done and when, and not to whom.
 func (s *Store) EraseAccount(ctx context.Context, id string) error {
-	id = clean(id)
+	id = column.AsID(id)
 	return s.write(ctx, func(tx dialect.Tx) error {
 		for _, text := range []string{
 			"DELETE FROM detections WHERE account = ?", "DELETE FROM incidents WHERE account = ?",
@@ -90,14 +74,7 @@ func (s *Store) EraseAccount(ctx context.Context, id string) error {
 				return fmt.Errorf("erase account %s: %w", id, err)
 			}
 		}
-		n, err := table.Exec(ctx, tx, "DELETE FROM accounts WHERE id = ?", id)
-		if err == nil && n == 0 {
-			err = cordon.ErrNotFound
-		}
-		if err != nil {
-			return fmt.Errorf("erase account %s: %w", id, err)
-		}
-		return nil
+		return table.Must(ctx, tx, "erase account "+id, cordon.ErrNotFound, "DELETE FROM accounts WHERE id = ?", id)
 	})
 }
 

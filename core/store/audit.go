@@ -15,22 +15,22 @@ import (
 const auditColumns = "id, at, usr, who, role, verb, account, site, object, reason, result, addr"
 
 func auditRow(a *cordon.Audit) []any {
-	return []any{id(&a.ID), column.Moment(&a.At), id(&a.User), name(&a.Who), id(&a.Role), id(&a.Verb), id(&a.Account), id(&a.Site),
-		name(&a.Object), line(&a.Reason), line(&a.Result), id(&a.Addr)}
+	return []any{column.ID(&a.ID), column.Moment(&a.At), column.ID(&a.User), column.Name(&a.Who), column.ID(&a.Role), column.ID(&a.Verb), column.ID(&a.Account), column.ID(&a.Site),
+		column.Name(&a.Object), column.Line(&a.Reason), column.Line(&a.Result), column.ID(&a.Addr)}
 }
 
 var auditList = table.List[cordon.Audit]{
 	Table: "audits", Columns: auditColumns, Row: auditRow,
 	Account: "account = ? AND account <> ''", Site: "site = ? AND site <> ''", Moment: "at", Newest: true,
 	Keys: []table.Key[cordon.Audit]{
-		table.Of("at", func(a *cordon.Audit) any { return micros(a.At) }),
-		table.Of("id", func(a *cordon.Audit) any { return clean(a.ID) })},
+		table.Of("at", func(a *cordon.Audit) any { return column.Micros(a.At) }),
+		table.Of("id", func(a *cordon.Audit) any { return column.AsID(a.ID) })},
 	Filters: func(q *cordon.Query) (all []table.Filter) {
 		if q.User != "" {
-			all = append(all, table.Drives("usr = ? AND usr <> ''", clean(q.User)))
+			all = append(all, table.Drives("usr = ? AND usr <> ''", column.AsID(q.User)))
 		}
 		if q.Verb != "" {
-			all = append(all, table.Drives("verb = ?", clean(q.Verb)))
+			all = append(all, table.Drives("verb = ?", column.AsID(q.Verb)))
 		}
 		q.User, q.Verb = "", ""
 		return all
@@ -69,9 +69,9 @@ const answersLast = 24 * time.Hour
 // Remember keeps an answer for a day. The first one of a user and key stays.
 func (s *Store) Remember(ctx context.Context, user, key string, request [32]byte, answer []byte) error {
 	now := s.now()
-	return s.change(ctx, "remember an answer", `INSERT INTO answers (usr, idem, request, answer, at) VALUES (?, ?, ?, ?, ?)
+	return table.Alone(ctx, s.db, "remember an answer", nil, `INSERT INTO answers (usr, idem, request, answer, at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (usr, idem) DO UPDATE SET request = excluded.request, answer = excluded.answer, at = excluded.at WHERE answers.at <= ?`,
-		clean(user), column.Clean(key, table.NameBytes), column.Hash(&request), column.Bytes(&answer), micros(now), micros(now.Add(-answersLast)))
+		column.AsID(user), column.Clean(key, column.NameBytes), column.Hash(&request), column.Bytes(&answer), column.Micros(now), column.Micros(now.Add(-answersLast)))
 }
 
 // Recall returns what Remember kept, and the hash of the request that it answered.
@@ -82,25 +82,25 @@ func (s *Store) Recall(ctx context.Context, user, key string) (request [32]byte,
 	}
 	r, err := table.One(ctx, s.db.Read(), "remembered answer", func(r *remembered) []any {
 		return []any{column.Hash(&r.request), column.Bytes(&r.answer)}
-	}, "SELECT request, answer FROM answers WHERE usr = $1 AND idem = $2 AND at > $3", clean(user), column.Clean(key, table.NameBytes), micros(s.now().Add(-answersLast)))
+	}, "SELECT request, answer FROM answers WHERE usr = $1 AND idem = $2 AND at > $3", column.AsID(user), column.Clean(key, column.NameBytes), column.Micros(s.now().Add(-answersLast)))
 	return r.request, r.answer, err
 }
 
 var webhooks = table.New("webhooks", "id, account, url, secret, events, level, created, failed, version")
 
 func webhookRow(w *cordon.Webhook) []any {
-	return []any{id(&w.ID), id(&w.Account), column.Text(&w.URL, 2048), column.Bytes(&w.Secret), column.Events(&w.Events), column.Number(&w.Level),
+	return []any{column.ID(&w.ID), column.ID(&w.Account), column.Text(&w.URL, 2048), column.Bytes(&w.Secret), column.Events(&w.Events), column.Number(&w.Level),
 		column.Moment(&w.Created), column.Number(&w.Failed), column.Number(&w.Version)}
 }
 
 // Webhooks returns an account's webhooks.
 func (s *Store) Webhooks(ctx context.Context, account string) ([]cordon.Webhook, error) {
-	return some(ctx, s, "webhooks of "+account, webhookRow, webhooks.Select+" WHERE account = $1 ORDER BY account, id", clean(account))
+	return table.Some(ctx, s.db.Read(), "webhooks of "+account, webhookRow, webhooks.Select+" WHERE account = $1 ORDER BY account, id", column.AsID(account))
 }
 
 // Webhook returns a webhook.
 func (s *Store) Webhook(ctx context.Context, id string) (cordon.Webhook, error) {
-	return table.One(ctx, s.db.Read(), "webhook "+id, webhookRow, webhooks.Select+" WHERE id = $1", clean(id))
+	return table.One(ctx, s.db.Read(), "webhook "+id, webhookRow, webhooks.Select+" WHERE id = $1", column.AsID(id))
 }
 
 // PutWebhook creates a webhook at Version 0, else changes one if Version is the stored
@@ -109,10 +109,10 @@ func (s *Store) PutWebhook(ctx context.Context, w *cordon.Webhook) error {
 	if w.ID == "" || w.Account == "" {
 		return fmt.Errorf("webhook %q of account %q: %w", w.ID, w.Account, cordon.ErrInvalid)
 	}
-	return s.putIn(ctx, webhooks, "webhook "+w.ID, &w.Version, func() []any { return webhookRow(w) }, nil)
+	return table.PutAlone(ctx, s.db, webhooks, "webhook "+w.ID, &w.Version, webhookRow(w), nil)
 }
 
 // DeleteWebhook removes a webhook.
 func (s *Store) DeleteWebhook(ctx context.Context, id string) error {
-	return s.drop(ctx, "webhook "+id, "DELETE FROM webhooks WHERE id = ?", clean(id))
+	return table.Alone(ctx, s.db, "delete webhook "+id, cordon.ErrNotFound, "DELETE FROM webhooks WHERE id = ?", column.AsID(id))
 }

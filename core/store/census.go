@@ -59,7 +59,7 @@ func count(ctx context.Context, tx dialect.Tx, into map[string]int, text string)
 		name  string
 		homes int
 	}
-	found, err := table.All(ctx, tx, func(c *counted) []any { return []any{id(&c.name), column.Number(&c.homes)} },
+	found, err := table.All(ctx, tx, func(c *counted) []any { return []any{column.ID(&c.name), column.Number(&c.homes)} },
 		text+" HAVING COUNT(*) >= $1 ORDER BY 2 DESC, 1 LIMIT $2", leastHomes, maxCounted)
 	for _, c := range found {
 		into[c.name] = c.homes

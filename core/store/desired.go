@@ -14,7 +14,7 @@ import (
 )
 
 func desiredRow(d *cordon.Desired) []any {
-	return []any{id(&d.Site), column.Number(&d.Version), column.Moment(&d.At), id(&d.Policy), column.Desired(d)}
+	return []any{column.ID(&d.Site), column.Number(&d.Version), column.Moment(&d.At), column.ID(&d.Policy), column.Desired(d)}
 }
 
 // Desired returns what a site's router should do. Of a site that nobody changed anything
@@ -25,12 +25,12 @@ func (s *Store) Desired(ctx context.Context, site string) (cordon.Desired, error
 }
 
 func (s *Store) desired(ctx context.Context, tx dialect.Tx, site string) (cordon.Desired, error) {
-	d, err := table.One(ctx, tx, "desired state of "+site, desiredRow, "SELECT site, version, at, policy, desired FROM desired WHERE site = $1", clean(site))
+	d, err := table.One(ctx, tx, "desired state of "+site, desiredRow, "SELECT site, version, at, policy, desired FROM desired WHERE site = $1", column.AsID(site))
 	if !errors.Is(err, cordon.ErrNotFound) {
 		return d, err
 	}
-	policies, err := table.One(ctx, tx, "site "+site, func(p *[2]cordon.Policy) []any { return []any{id(&p[0]), id(&p[1])} },
-		"SELECT s.policy, a.policy FROM sites s JOIN accounts a ON a.id = s.account WHERE s.id = $1", clean(site))
+	policies, err := table.One(ctx, tx, "site "+site, func(p *[2]cordon.Policy) []any { return []any{column.ID(&p[0]), column.ID(&p[1])} },
+		"SELECT s.policy, a.policy FROM sites s JOIN accounts a ON a.id = s.account WHERE s.id = $1", column.AsID(site))
 	return cordon.Desired{Site: site, Policy: cmp.Or(policies[0], policies[1], s.cfg.Policy)}, err
 }
 
@@ -39,7 +39,7 @@ func (s *Store) desired(ctx context.Context, tx dialect.Tx, site string) (cordon
 // it may be called several times, and its error is returned as it is.
 func (s *Store) ChangeDesired(ctx context.Context, site string, a cordon.Audit, change func(*cordon.Desired) error) (d cordon.Desired, err error) {
 	err = s.write(ctx, func(tx dialect.Tx) error {
-		home, err := s.site(ctx, tx, site, s.lock())
+		home, err := s.site(ctx, tx, site, tx.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -54,12 +54,12 @@ func (s *Store) ChangeDesired(ctx context.Context, site string, a cordon.Audit, 
 		if n := max(len(d.Devices), len(d.Orders), len(d.Allowed), len(d.Released)); n > column.MaxDesired {
 			return fmt.Errorf("%d entries, at most %d: %w", n, column.MaxDesired, cordon.ErrInvalid)
 		}
-		d.Site, d.Version, d.At = home.ID, version+1, column.OfMicros(micros(s.now()))
+		d.Site, d.Version, d.At = home.ID, version+1, column.OfMicros(column.Micros(s.now()))
 		if _, err := table.Exec(ctx, tx, `INSERT INTO desired (site, version, at, policy, desired) VALUES (?, ?, ?, ?, ?) ON CONFLICT (site) DO UPDATE
 			SET version = excluded.version, at = excluded.at, policy = excluded.policy, desired = excluded.desired`, desiredRow(&d)...); err != nil {
 			return err
 		}
-		if _, err := table.Exec(ctx, tx, "UPDATE routers SET desired = ? WHERE site = ? AND state <> 'revoked'", column.Number(&d.Version), clean(site)); err != nil {
+		if _, err := table.Exec(ctx, tx, "UPDATE routers SET desired = ? WHERE site = ? AND state <> 'revoked'", column.Number(&d.Version), column.AsID(site)); err != nil {
 			return err
 		}
 		a.Account, a.Site = cmp.Or(a.Account, home.Account), cmp.Or(a.Site, home.ID)
@@ -80,17 +80,16 @@ func (s *Store) Enforced(ctx context.Context, site string) (cordon.Enforced, cor
 	}
 	a, err := table.One(ctx, s.db.Read(), "router of site "+site, func(a *actual) []any {
 		return []any{column.Number(&a.Version), column.Enforced(&a.Enforced), column.Moment(&a.at)}
-	}, "SELECT enforced, actual, actual_at FROM routers WHERE site = $1 AND site IS NOT NULL AND state <> 'revoked'", clean(site))
+	}, "SELECT enforced, actual, actual_at FROM routers WHERE site = $1 AND site IS NOT NULL AND state <> 'revoked'", column.AsID(site))
 	return a.Enforced, a.at, err
 }
 
 func shadowRow(s *cordon.Shadow) []any {
-	return []any{id(&s.ID), id(&s.Kind), id(&s.Model), id(&s.Agent), line(&s.Reason), name(&s.By), column.Moment(&s.At), column.Moment(&s.Expires)}
+	return []any{column.ID(&s.ID), column.ID(&s.Kind), column.ID(&s.Model), column.ID(&s.Agent), column.Line(&s.Reason), column.Name(&s.By), column.Moment(&s.At), column.Moment(&s.Expires)}
 }
 
 const (
-	shadowColumns  = "id, kind, model, agent, reason, orderer, at, expires"
-	shadowsChanged = "shadows" // counts the changes
+	shadowColumns = "id, kind, model, agent, reason, orderer, at, expires"
 	// maxShadows bounds the rules that are in shadow: routers get all of them.
 	maxShadows = 1000
 )
@@ -99,7 +98,7 @@ const (
 // change.
 func (s *Store) Shadows(ctx context.Context) (found []cordon.Shadow, number uint64, err error) {
 	// The number first: with a later list it is sent once more, never too seldom.
-	if number, err = s.number(ctx, s.db.Read(), shadowsChanged, ""); err == nil {
+	if number, err = lastChange(ctx, s.db.Read()); err == nil {
 		found, err = s.shadows(ctx, s.db.Read())
 	}
 	if err != nil {
@@ -109,23 +108,32 @@ func (s *Store) Shadows(ctx context.Context) (found []cordon.Shadow, number uint
 }
 
 func (s *Store) shadows(ctx context.Context, tx dialect.Tx) ([]cordon.Shadow, error) {
-	return table.All(ctx, tx, shadowRow, "SELECT "+shadowColumns+" FROM shadows WHERE expires > $1 ORDER BY at, id", micros(s.now()))
+	return table.All(ctx, tx, shadowRow, "SELECT "+shadowColumns+" FROM shadows WHERE expires > $1 ORDER BY at, id", column.Micros(s.now()))
 }
 
-func (s *Store) number(ctx context.Context, tx dialect.Tx, name, lock string) (uint64, error) {
-	n, err := table.One(ctx, tx, "number of "+name, func(n *uint64) []any { return []any{column.Number(n)} }, "SELECT value FROM numbers WHERE name = $1"+lock, name)
+// lastChange returns the number of the last change of the rules in shadow.
+func lastChange(ctx context.Context, tx dialect.Tx) (uint64, error) {
+	n, err := table.One(ctx, tx, "number of shadows", numberRow, "SELECT value FROM numbers WHERE name = 'shadows'")
 	if errors.Is(err, cordon.ErrNotFound) {
 		return 0, nil
 	}
 	return n, err
 }
 
+// nextChange counts the changes up; others who do wait until the transaction ends.
+func nextChange(ctx context.Context, tx dialect.Tx) (uint64, error) {
+	return table.One(ctx, tx, "number of shadows", numberRow,
+		"INSERT INTO numbers (name, value) VALUES ('shadows', 1) ON CONFLICT (name) DO UPDATE SET value = numbers.value + 1 RETURNING value")
+}
+
+func numberRow(n *uint64) []any { return []any{column.Number(n)} }
+
 // ChangeShadows changes the rules in shadow and adds the line of the record, both or
 // nothing. It returns the number of the change. change gets what is not over; it may be
 // called several times, and its error is returned as it is.
 func (s *Store) ChangeShadows(ctx context.Context, a cordon.Audit, change func([]cordon.Shadow) ([]cordon.Shadow, error)) (number uint64, err error) {
 	err = s.write(ctx, func(tx dialect.Tx) error {
-		if number, err = s.next(ctx, tx, shadowsChanged); err != nil {
+		if number, err = nextChange(ctx, tx); err != nil {
 			return err
 		}
 		found, err := s.shadows(ctx, tx)
@@ -157,20 +165,4 @@ func (s *Store) ChangeShadows(ctx context.Context, a cordon.Audit, change func([
 		return 0, fmt.Errorf("change shadows: %w", err)
 	}
 	return number, nil
-}
-
-// next counts a number up; others who do wait until the transaction ends.
-func (s *Store) next(ctx context.Context, tx dialect.Tx, name string) (uint64, error) {
-	return table.One(ctx, tx, "number of "+name, func(n *uint64) []any { return []any{column.Number(n)} },
-		"INSERT INTO numbers (name, value) VALUES ($1, 1) ON CONFLICT (name) DO UPDATE SET value = numbers.value + 1 RETURNING value", name)
-}
-
-// NextNumber returns the next number of a sequence, from 1. Each is given once; those of
-// a crash are lost.
-func (s *Store) NextNumber(ctx context.Context, name string) (n uint64, err error) {
-	err = s.write(ctx, func(tx dialect.Tx) error {
-		n, err = s.next(ctx, tx, clean(name))
-		return err
-	})
-	return n, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"cordon"
+	"cordon/core/store/intake"
 	"cordon/core/store/table"
 	"cordon/core/store/table/column"
 	"cordon/core/store/table/dialect"
@@ -14,43 +15,36 @@ import (
 const deviceColumns = "site, id, account, area, device, said, room, state, level, updated, version"
 
 func deviceRow(d *cordon.DeviceRecord) []any {
-	return []any{id(&d.Site), id(&d.Device.ID), id(&d.Account), id(&d.Area), column.Device(&d.Device), column.Said(&d.Said),
-		name(&d.Room), id(&d.State), column.Number(&d.Level), column.Moment(&d.Updated), column.Number(&d.Version)}
+	return []any{column.ID(&d.Site), column.ID(&d.Device.ID), column.ID(&d.Account), column.ID(&d.Area), column.Device(&d.Device), column.Said(&d.Said),
+		column.Name(&d.Room), column.ID(&d.State), column.Number(&d.Level), column.Moment(&d.Updated), column.Number(&d.Version)}
 }
 
 func labelOf(d *cordon.DeviceRecord) string {
 	return table.SearchKey(cmp.Or(d.Said.Name, d.Device.Name))
 }
 
-func addrOf(d *cordon.Device) string {
-	if len(d.Addrs) == 0 {
-		return ""
-	}
-	return d.Addrs[0].String()
-}
-
 var deviceList = table.List[cordon.DeviceRecord]{
 	Table: "devices", Columns: deviceColumns, Row: deviceRow, Account: "account = ?", Site: "site = ?", Moment: "last",
 	Keys: []table.Key[cordon.DeviceRecord]{
-		table.Of("site", func(d *cordon.DeviceRecord) any { return clean(d.Site) }),
-		table.Of("id", func(d *cordon.DeviceRecord) any { return clean(d.Device.ID) })},
+		table.Of("site", func(d *cordon.DeviceRecord) any { return column.AsID(d.Site) }),
+		table.Of("id", func(d *cordon.DeviceRecord) any { return column.AsID(d.Device.ID) })},
 	Words: []table.Word[cordon.DeviceRecord]{
 		table.Folded("label", func(d *cordon.DeviceRecord) any { return labelOf(d) }),
 		table.Folded("maker", func(d *cordon.DeviceRecord) any { return table.SearchKey(d.Device.Maker) }),
-		table.Folded("id", func(d *cordon.DeviceRecord) any { return clean(d.Device.ID) }),
-		table.Folded("addr", func(d *cordon.DeviceRecord) any { return addrOf(&d.Device) })},
+		table.Folded("id", func(d *cordon.DeviceRecord) any { return column.AsID(d.Device.ID) }),
+		table.Folded("addr", func(d *cordon.DeviceRecord) any { return intake.Addr(&d.Device) })},
 	Filters: func(q *cordon.Query) (all []table.Filter) {
 		if q.Device != "" {
-			all = append(all, table.Rare("id = ?", clean(q.Device)))
+			all = append(all, table.Rare("id = ?", column.AsID(q.Device)))
 		}
 		if q.State == "watched" { // nearly all are
 			all = append(all, table.Left("state = 'watched'"))
 		} else if q.State != "" {
-			all = append(all, table.Rare("state = ? AND state <> 'watched'", clean(q.State)))
+			all = append(all, table.Rare("state = ? AND state <> 'watched'", column.AsID(q.State)))
 		}
 		all = append(all, atLeast(q)...)
 		if q.Model != "" {
-			all = append(all, table.Rare("model = ? AND model <> ''", clean(q.Model)))
+			all = append(all, table.Rare("model = ? AND model <> ''", column.AsID(q.Model)))
 		}
 		q.Device, q.State, q.Model = "", "", ""
 		return append(all, whereabouts(q, "grp = ? AND grp <> ''")...)
@@ -82,7 +76,7 @@ func (s *Store) Device(ctx context.Context, site, id string) (cordon.DeviceRecor
 
 func (s *Store) device(ctx context.Context, tx dialect.Tx, site, id, lock string) (cordon.DeviceRecord, error) {
 	return table.One(ctx, tx, "device "+id+" of site "+site, deviceRow,
-		"SELECT "+deviceColumns+" FROM devices WHERE site = $1 AND id = $2"+lock, clean(site), clean(id))
+		"SELECT "+deviceColumns+" FROM devices WHERE site = $1 AND id = $2"+lock, column.AsID(site), column.AsID(id))
 }
 
 // PutDevice stores what people said about a device: Said and Room. Version is the stored
@@ -91,7 +85,7 @@ func (s *Store) device(ctx context.Context, tx dialect.Tx, site, id, lock string
 func (s *Store) PutDevice(ctx context.Context, d *cordon.DeviceRecord) error {
 	var version int64
 	err := s.write(ctx, func(tx dialect.Tx) error {
-		is, err := s.device(ctx, tx, d.Site, d.Device.ID, s.lock())
+		is, err := s.device(ctx, tx, d.Site, d.Device.ID, tx.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -100,7 +94,7 @@ func (s *Store) PutDevice(ctx context.Context, d *cordon.DeviceRecord) error {
 		}
 		is.Said, version = d.Said, is.Version+1
 		_, err = table.Exec(ctx, tx, "UPDATE devices SET said = ?, room = ?, label = ?, version = ? WHERE site = ? AND id = ?",
-			column.Said(&d.Said), name(&d.Room), labelOf(&is), version, clean(d.Site), clean(d.Device.ID))
+			column.Said(&d.Said), column.Name(&d.Room), labelOf(&is), version, column.AsID(d.Site), column.AsID(d.Device.ID))
 		return err
 	})
 	if err != nil {

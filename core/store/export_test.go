@@ -2,12 +2,13 @@ package store
 
 import (
 	"cordon"
+	"cordon/core/store/people"
 	"cordon/core/store/table"
 	"cordon/core/store/table/dialect"
 )
 
 // SetBudget changes how many rows a list looks at, so that few records are many.
-func (s *Store) SetBudget(n int) { s.budget = n }
+func (s *Store) SetBudget(n int) { s.budget, s.persons.Budget = n, n }
 
 // Tx reads, for tests of what is in the database.
 func (s *Store) Tx() dialect.Tx { return s.db.Read() }
@@ -35,5 +36,5 @@ func Statements(name string, scope cordon.Scope, q cordon.Query) ([]*table.State
 	case "audits":
 		return auditList.Statements(scope, q)
 	}
-	return userList.Statements(scope, q)
+	return people.Statements(scope, q)
 }

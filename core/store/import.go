@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"cordon"
@@ -94,7 +96,7 @@ func (i *importer) read(ctx context.Context, tx dialect.Tx, list []cordon.Router
 		}
 		return err
 	}
-	if err := table.In(ctx, tx, accounts.Select+" WHERE reference IN ", sorted(accountRefs), "", func(rows *sql.Rows) error {
+	if err := table.In(ctx, tx, accounts.Select+" WHERE reference IN ", slices.Sorted(maps.Keys(accountRefs)), "", func(rows *sql.Rows) error {
 		var v cordon.Account
 		err := rows.Scan(accountRow(&v)...)
 		i.accounts[v.Reference] = &v
@@ -102,19 +104,19 @@ func (i *importer) read(ctx context.Context, tx dialect.Tx, list []cordon.Router
 	}); err != nil {
 		return err
 	}
-	if err := table.In(ctx, tx, routerText+"serial IN ", sorted(serials), "", router); err != nil {
+	if err := table.In(ctx, tx, routerText+"serial IN ", slices.Sorted(maps.Keys(serials)), "", router); err != nil {
 		return err
 	}
-	if err := table.In(ctx, tx, sites.Select+" WHERE reference IN ", sorted(siteRefs), "", site); err != nil {
+	if err := table.In(ctx, tx, sites.Select+" WHERE reference IN ", slices.Sorted(maps.Keys(siteRefs)), "", site); err != nil {
 		return err
 	}
-	if err := table.In(ctx, tx, sites.Select+" WHERE id IN ", sorted(siteIDs), "", site); err != nil {
+	if err := table.In(ctx, tx, sites.Select+" WHERE id IN ", slices.Sorted(maps.Keys(siteIDs)), "", site); err != nil {
 		return err
 	}
 	for id := range i.siteByID {
 		siteIDs[id] = id
 	}
-	return table.In(ctx, tx, "SELECT site, serial FROM routers WHERE state <> 'revoked' AND site IS NOT NULL AND site IN ", sorted(siteIDs), "", func(rows *sql.Rows) error {
+	return table.In(ctx, tx, "SELECT site, serial FROM routers WHERE state <> 'revoked' AND site IS NOT NULL AND site IN ", slices.Sorted(maps.Keys(siteIDs)), "", func(rows *sql.Rows) error {
 		var site, serial string
 		err := rows.Scan(&site, &serial)
 		i.holder[site] = serial
@@ -157,8 +159,8 @@ func (i *importer) line(l *cordon.RouterImport) change {
 	for _, f := range [...]struct {
 		what, text string
 		most       int
-	}{{"serial", l.Serial, table.IDBytes}, {"account", l.AccountReference, table.IDBytes}, {"account_name", l.AccountName, table.NameBytes}, {"site", l.SiteReference, table.IDBytes},
-		{"site_name", l.SiteName, table.NameBytes}, {"area", l.Area, table.IDBytes}, {"group", l.Group, table.IDBytes}, {"model", l.Model, table.IDBytes}} {
+	}{{"serial", l.Serial, column.IDBytes}, {"account", l.AccountReference, column.IDBytes}, {"account_name", l.AccountName, column.NameBytes}, {"site", l.SiteReference, column.IDBytes},
+		{"site_name", l.SiteName, column.NameBytes}, {"area", l.Area, column.IDBytes}, {"group", l.Group, column.IDBytes}, {"model", l.Model, column.IDBytes}} {
 		if column.Clean(f.text, f.most) != f.text {
 			return problem(f.what, "It has characters that cannot be kept, or more than %d bytes: write it otherwise.", f.most)
 		}
@@ -207,7 +209,7 @@ func (i *importer) line(l *cordon.RouterImport) change {
 
 // sameMicros is a claim as it is stored.
 func sameMicros(c cordon.Claim) cordon.Claim {
-	c.Expires = column.OfMicros(micros(c.Expires))
+	c.Expires = column.OfMicros(column.Micros(c.Expires))
 	return c
 }
 
@@ -293,7 +295,7 @@ func (i *importer) write(ctx context.Context, tx dialect.Tx) error {
 			fresh = append(fresh, siteRow(site))
 			continue
 		}
-		was, err := i.s.site(ctx, tx, site.ID, i.s.lock())
+		was, err := i.s.site(ctx, tx, site.ID, tx.ForUpdate())
 		if err != nil {
 			return err
 		}

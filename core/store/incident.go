@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cordon"
+	"cordon/core/store/intake"
 	"cordon/core/store/table"
 	"cordon/core/store/table/column"
 	"cordon/core/store/table/dialect"
@@ -14,9 +15,9 @@ import (
 const incidentColumns = "site, id, account, area, router, level, opened, last, incident, ended, closed, closer, note, received, version"
 
 func incidentRow(i *cordon.IncidentRecord) []any {
-	return []any{id(&i.Site), id(&i.Incident.ID), id(&i.Account), id(&i.Area), id(&i.Router), column.Number(&i.Incident.Level),
+	return []any{column.ID(&i.Site), column.ID(&i.Incident.ID), column.ID(&i.Account), column.ID(&i.Area), column.ID(&i.Router), column.Number(&i.Incident.Level),
 		column.Moment(&i.Incident.Opened), column.Moment(&i.Incident.Last), column.Incident(&i.Incident), column.Flag(&i.Over),
-		id(&i.Closed), name(&i.By), column.Text(&i.Note, noteBytes), column.Moment(&i.Received), column.Number(&i.Version)}
+		column.ID(&i.Closed), column.Name(&i.By), column.Text(&i.Note, noteBytes), column.Moment(&i.Received), column.Number(&i.Version)}
 }
 
 // noteBytes bounds what somebody writes about an incident.
@@ -25,12 +26,12 @@ const noteBytes = 4096
 var incidentList = table.List[cordon.IncidentRecord]{
 	Table: "incidents", Columns: incidentColumns, Row: incidentRow, Account: "account = ?", Site: "site = ?", Moment: "opened", Newest: true,
 	Keys: []table.Key[cordon.IncidentRecord]{
-		table.Of("opened", func(i *cordon.IncidentRecord) any { return micros(i.Incident.Opened) }),
-		table.Of("site", func(i *cordon.IncidentRecord) any { return clean(i.Site) }),
-		table.Of("id", func(i *cordon.IncidentRecord) any { return clean(i.Incident.ID) })},
+		table.Of("opened", func(i *cordon.IncidentRecord) any { return column.Micros(i.Incident.Opened) }),
+		table.Of("site", func(i *cordon.IncidentRecord) any { return column.AsID(i.Site) }),
+		table.Of("id", func(i *cordon.IncidentRecord) any { return column.AsID(i.Incident.ID) })},
 	Filters: func(q *cordon.Query) (all []table.Filter) {
 		if q.Device != "" {
-			all = append(all, table.Drives("device = ?", clean(q.Device)))
+			all = append(all, table.Drives("device = ?", column.AsID(q.Device)))
 		}
 		group := q.Group
 		q.Group = ""
@@ -55,7 +56,7 @@ var incidentList = table.List[cordon.IncidentRecord]{
 		}
 		all = append(all, atLeast(q)...)
 		if q.Router != "" {
-			all = append(all, table.Left("router = ?", clean(q.Router)))
+			all = append(all, table.Left("router = ?", column.AsID(q.Router)))
 		}
 		q.Device, q.State, q.Kind, q.Router = "", "", "", ""
 		return all
@@ -65,7 +66,7 @@ var incidentList = table.List[cordon.IncidentRecord]{
 // ofKind is the filter of a kind or pattern: in "|scan.mirai|dos.syn|", or by the table
 // of kinds.
 func ofKind(kind cordon.Kind) table.Filter {
-	text, isPattern := strings.CutSuffix(clean(string(kind)), "*")
+	text, isPattern := strings.CutSuffix(column.AsID(string(kind)), "*")
 	if !isPattern {
 		text += "|"
 	}
@@ -88,7 +89,7 @@ func (s *Store) Incident(ctx context.Context, site, id string) (cordon.IncidentR
 
 func (s *Store) incident(ctx context.Context, tx dialect.Tx, site, id, lock string) (cordon.IncidentRecord, error) {
 	return table.One(ctx, tx, "incident "+id+" of site "+site, incidentRow,
-		"SELECT "+incidentColumns+" FROM incidents WHERE site = $1 AND id = $2"+lock, clean(site), clean(id))
+		"SELECT "+incidentColumns+" FROM incidents WHERE site = $1 AND id = $2"+lock, column.AsID(site), column.AsID(id))
 }
 
 // CloseIncident stores what a person said about an incident. version is the stored one,
@@ -100,7 +101,7 @@ func (s *Store) CloseIncident(ctx context.Context, site, id string, c cordon.Clo
 		return fmt.Errorf("close incident as %q: %w", c, cordon.ErrInvalid)
 	}
 	err := s.write(ctx, func(tx dialect.Tx) error {
-		i, err := s.incident(ctx, tx, site, id, s.lock())
+		i, err := s.incident(ctx, tx, site, id, tx.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -108,21 +109,14 @@ func (s *Store) CloseIncident(ctx context.Context, site, id string, c cordon.Clo
 			return cordon.ErrConflict
 		}
 		if _, err := table.Exec(ctx, tx, "UPDATE incidents SET closed = ?, closer = ?, note = ?, version = version + 1 WHERE site = ? AND id = ?",
-			string(c), column.Clean(by, table.NameBytes), column.Clean(note, noteBytes), clean(site), clean(id)); err != nil || i.Incident.Device == nil {
+			string(c), column.Clean(by, column.NameBytes), column.Clean(note, noteBytes), column.AsID(site), column.AsID(id)); err != nil || i.Incident.Device == nil {
 			return err
 		}
 		// The device is as bad as what is still open.
-		return levels(ctx, tx, [][]any{{clean(site), clean(i.Incident.Device.ID)}})
+		return intake.Levels(ctx, tx, [][]any{{column.AsID(site), column.AsID(i.Incident.Device.ID)}})
 	})
 	if err != nil {
 		return fmt.Errorf("close incident %s of site %s: %w", id, site, dialect.Classify(err))
 	}
 	return nil
-}
-
-// levels sets the level of devices (site, id) to that of their open incidents.
-func levels(ctx context.Context, tx dialect.Tx, devices [][]any) error {
-	return table.Values(ctx, tx, "WITH v (site, id) AS (VALUES ", "(?, ?)", devices, `), n (site, id, level) AS MATERIALIZED (SELECT v.site, v.id, COALESCE((SELECT MAX(i.level) FROM incidents i
-		WHERE i.site = v.site AND i.device = v.id AND NOT i.ended AND i.closed = ''), 0) FROM v)
-		UPDATE devices SET level = n.level, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.level <> n.level`, nil)
 }

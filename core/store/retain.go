@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/core/store/intake"
 	"cordon/core/store/table"
+	"cordon/core/store/table/column"
 	"cordon/core/store/table/dialect"
 )
 
@@ -47,17 +49,17 @@ func (s *Store) Retain(ctx context.Context, now cordon.Time, r cordon.Retention)
 		if k.keep == 0 {
 			continue
 		}
-		if err := s.forget(ctx, gone, k, micros(now.Add(-k.keep))); err != nil {
+		if err := s.forget(ctx, gone, k, column.Micros(now.Add(-k.keep))); err != nil {
 			return gone, fmt.Errorf("retain %s: %w", k.table, dialect.Classify(err))
 		}
 	}
-	if err := s.change(ctx, "forget keys of pseudonyms", "DELETE FROM peppers WHERE month < ?", monthOf(now.Add(-keepPeppers))); err != nil {
-		return gone, err
+	if err := s.write(ctx, func(tx dialect.Tx) error { return intake.ForgetPeppers(ctx, tx, now) }); err != nil {
+		return gone, fmt.Errorf("retain peppers: %w", err)
 	}
 	if r.Devices == 0 {
 		return gone, nil
 	}
-	if err := s.forgetDevices(ctx, gone, micros(now.Add(-r.Devices))); err != nil {
+	if err := s.forgetDevices(ctx, gone, column.Micros(now.Add(-r.Devices))); err != nil {
 		return gone, fmt.Errorf("retain devices: %w", dialect.Classify(err))
 	}
 	return gone, nil
@@ -92,31 +94,31 @@ func (s *Store) forget(ctx context.Context, gone map[string]int64, k kept, befor
 func forgetIncidents(ctx context.Context, tx dialect.Tx, text string, args []any) (int64, error) {
 	var st table.Statement
 	st.Add(text+" RETURNING site, device", args...)
-	found, err := table.All(ctx, tx, func(p *place) []any { return []any{&p.site, &p.id} }, st.Text(), st.Args()...)
+	var devices [][]any
+	found, err := table.All(ctx, tx, func(d *[2]string) []any { return []any{&d[0], &d[1]} }, st.Text(), st.Args()...)
 	if err != nil {
 		return 0, err
 	}
-	var devices [][]any
-	for _, p := range found {
-		devices = append(devices, []any{p.site, p.id})
+	for _, d := range found {
+		devices = append(devices, []any{d[0], d[1]})
 	}
-	return int64(len(found)), levels(ctx, tx, devices)
+	return int64(len(found)), intake.Levels(ctx, tx, devices)
 }
 
 // forgetDevices deletes devices that were seen last before a time. No index has that
 // time, which changes all the time, so all are looked at.
 func (s *Store) forgetDevices(ctx context.Context, gone map[string]int64, before int64) error {
 	type seen struct {
-		place
-		last int64
+		site, id string
+		last     int64
 	}
 	row := func(d *seen) []any { return []any{&d.site, &d.id, &d.last} }
-	for at := (place{}); ; {
+	for at := (seen{}); ; {
 		found, err := table.All(ctx, s.db.Read(), row, "SELECT site, id, last FROM devices WHERE (site, id) > ($1, $2) ORDER BY site, id LIMIT $3", at.site, at.id, step)
 		if err != nil || len(found) == 0 {
 			return err
 		}
-		at = found[len(found)-1].place
+		at = found[len(found)-1]
 		var old [][]any
 		for _, d := range found {
 			if d.last < before {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"cordon"
 	"cordon/core/store/table"
@@ -18,20 +20,20 @@ const routerColumns = "id, serial, site, account, area, model, state, nkey, clai
 	"enrolled, seen, online, boot, agent, wire, health, enforced, created, version"
 
 func routerRow(r *cordon.Router) []any {
-	return []any{id(&r.ID), id(&r.Serial), column.Optional(&r.Site, table.IDBytes), id(&r.Account), id(&r.Area), id(&r.Model), id(&r.State),
-		id(&r.Key), column.Hash(&r.Claim.SecretHash), column.Hash(&r.Claim.Key), column.Moment(&r.Claim.Expires),
-		column.Moment(&r.Enrolled), column.Moment(&r.Seen), column.Flag(&r.Online), column.Number(&r.Boot), id(&r.Agent),
+	return []any{column.ID(&r.ID), column.ID(&r.Serial), column.Optional(&r.Site, column.IDBytes), column.ID(&r.Account), column.ID(&r.Area), column.ID(&r.Model), column.ID(&r.State),
+		column.ID(&r.Key), column.Hash(&r.Claim.SecretHash), column.Hash(&r.Claim.Key), column.Moment(&r.Claim.Expires),
+		column.Moment(&r.Enrolled), column.Moment(&r.Seen), column.Flag(&r.Online), column.Number(&r.Boot), column.ID(&r.Agent),
 		column.Number(&r.Wire), column.Health(&r.Health), column.Number(&r.Enforced), column.Moment(&r.Created), column.Number(&r.Version)}
 }
 
 var routerList = table.List[cordon.Router]{
 	Table: routers.Name, Columns: routerColumns, Row: routerRow, Account: "account = ?", Site: "site = ?",
-	Keys:  []table.Key[cordon.Router]{table.Of("id", func(r *cordon.Router) any { return clean(r.ID) })},
-	Words: []table.Word[cordon.Router]{table.Exact("serial", func(r *cordon.Router) any { return clean(r.Serial) })},
+	Keys:  []table.Key[cordon.Router]{table.Of("id", func(r *cordon.Router) any { return column.AsID(r.ID) })},
+	Words: []table.Word[cordon.Router]{table.Exact("serial", func(r *cordon.Router) any { return column.AsID(r.Serial) })},
 	Filters: func(q *cordon.Query) (all []table.Filter) {
 		add := func(value *string, text string) {
 			if *value != "" {
-				all = append(all, table.Drives(text, clean(*value)))
+				all = append(all, table.Drives(text, column.AsID(*value)))
 			}
 			*value = ""
 		}
@@ -80,7 +82,7 @@ func (s *Store) RouterOfSite(ctx context.Context, site string) (cordon.Router, e
 }
 
 func (s *Store) router(ctx context.Context, tx dialect.Tx, where, value, also string) (cordon.Router, error) {
-	return table.One(ctx, tx, "router "+value, routerRow, "SELECT "+routerColumns+" FROM routers WHERE "+where+also, clean(value))
+	return table.One(ctx, tx, "router "+value, routerRow, "SELECT "+routerColumns+" FROM routers WHERE "+where+also, column.AsID(value))
 }
 
 // PutRouter creates a router at Version 0, else changes it if Version is the stored one.
@@ -105,7 +107,7 @@ func (s *Store) putRouter(ctx context.Context, tx dialect.Tx, r *cordon.Router) 
 	var site cordon.Site
 	if r.Site != "" {
 		var err error
-		if site, err = s.site(ctx, tx, r.Site, s.lock()); errors.Is(err, cordon.ErrNotFound) {
+		if site, err = s.site(ctx, tx, r.Site, tx.ForUpdate()); errors.Is(err, cordon.ErrNotFound) {
 			return fmt.Errorf("router %s of site %s that is not there: %w", r.ID, r.Site, cordon.ErrInvalid)
 		} else if err != nil {
 			return err
@@ -116,14 +118,14 @@ func (s *Store) putRouter(ctx context.Context, tx dialect.Tx, r *cordon.Router) 
 		return err
 	}
 	const text = `UPDATE routers SET desired = COALESCE((SELECT version FROM desired WHERE desired.site = routers.site), 0) WHERE id = ?`
-	_, err := table.Exec(ctx, tx, text, clean(r.ID))
+	_, err := table.Exec(ctx, tx, text, column.AsID(r.ID))
 	return err
 }
 
 // putRow is what is put of a router at a site.
 func putRow(r *cordon.Router, site *cordon.Site) []any {
-	return []any{id(&r.ID), id(&r.Serial), column.Optional(&r.Site, table.IDBytes), id(&site.Account), id(&site.Area), id(&site.Group), id(&r.Model),
-		id(&r.State), id(&r.Key), column.Hash(&r.Claim.SecretHash), column.Hash(&r.Claim.Key), column.Moment(&r.Claim.Expires),
+	return []any{column.ID(&r.ID), column.ID(&r.Serial), column.Optional(&r.Site, column.IDBytes), column.ID(&site.Account), column.ID(&site.Area), column.ID(&site.Group), column.ID(&r.Model),
+		column.ID(&r.State), column.ID(&r.Key), column.Hash(&r.Claim.SecretHash), column.Hash(&r.Claim.Key), column.Moment(&r.Claim.Expires),
 		column.Moment(&r.Created), column.Number(&r.Version)}
 }
 
@@ -141,7 +143,7 @@ func (s *Store) Enrol(ctx context.Context, id, key string, at cordon.Time) error
 		// the time of the enrolment, which grows.
 		_, err := table.Exec(ctx, tx, `UPDATE routers SET state = ?, nkey = ?, identities = identities + 1, enforced = 0, boot = 0, reason = '',
 			enrolled = CASE WHEN enrolled < ? THEN ? ELSE enrolled + 1 END, version = version + 1 WHERE id = ?`,
-			string(cordon.RouterEnrolled), clean(key), micros(at), micros(at), clean(id))
+			string(cordon.RouterEnrolled), column.AsID(key), column.Micros(at), column.Micros(at), column.AsID(id))
 		return err
 	})
 }
@@ -170,14 +172,14 @@ func (s *Store) Reset(ctx context.Context, id string) error {
 
 func (s *Store) setState(ctx context.Context, tx dialect.Tx, id string, state cordon.RouterState, reason string) error {
 	_, err := table.Exec(ctx, tx, "UPDATE routers SET state = ?, online = FALSE, reason = ?, version = version + 1 WHERE id = ?",
-		string(state), column.Clean(reason, table.LineBytes), clean(id))
+		string(state), column.Clean(reason, column.LineBytes), column.AsID(id))
 	return err
 }
 
 // changeRouter runs change with a router that nobody else changes meanwhile.
 func (s *Store) changeRouter(ctx context.Context, what, id string, change func(dialect.Tx, *cordon.Router) error) error {
 	err := s.write(ctx, func(tx dialect.Tx) error {
-		r, err := s.router(ctx, tx, "id = $1", id, s.lock())
+		r, err := s.router(ctx, tx, "id = $1", id, tx.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -203,15 +205,18 @@ func (s *Store) Presence(ctx context.Context, list []cordon.Presence) error {
 		}
 		newest[p.Router] = p
 	}
-	for chunk := range chunks(sorted(newest), maxBatch) {
+	// In one order, so that nobody waits for somebody who waits for him.
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(newest)), table.MaxBatch) {
 		err := s.write(ctx, func(tx dialect.Tx) error {
-			var rows [][]any
-			for i := range chunk {
-				p := &chunk[i]
-				rows = append(rows, []any{id(&p.Router), column.Flag(&p.Online), column.Moment(&p.At), id(&p.Agent), column.Number(&p.Wire), column.Number(&p.Boot)})
+			if lock := tx.ForUpdate(); lock != "" {
+				if err := table.In(ctx, tx, "SELECT id FROM routers WHERE id IN ", ids, " ORDER BY id"+lock, nil); err != nil {
+					return err
+				}
 			}
-			if err := s.lockRouters(ctx, tx, rows); err != nil {
-				return err
+			var rows [][]any
+			for _, id := range ids {
+				p := newest[id]
+				rows = append(rows, []any{column.ID(&p.Router), column.Flag(&p.Online), column.Moment(&p.At), column.ID(&p.Agent), column.Number(&p.Wire), column.Number(&p.Boot)})
 			}
 			return table.Values(ctx, tx, `WITH v (id, online, at, agent, wire, boot) AS (VALUES `, "(?, CAST(? AS BOOLEAN), CAST(? AS BIGINT), ?, CAST(? AS BIGINT), CAST(? AS BIGINT))", rows, `)
 				UPDATE routers SET online = v.online, presence = v.at,
@@ -236,7 +241,7 @@ func (s *Store) Behind(ctx context.Context, limit int) ([]cordon.Lag, error) {
 	from := s.behind
 	s.mu.Unlock()
 	row := func(l *cordon.Lag) []any {
-		return []any{id(&l.Site), id(&l.Router), column.Number(&l.Desired), column.Number(&l.Enforced)}
+		return []any{column.ID(&l.Site), column.ID(&l.Router), column.Number(&l.Desired), column.Number(&l.Enforced)}
 	}
 	const text = `SELECT site, id, desired, enforced FROM routers WHERE online AND enforced < desired
 		AND state = 'enrolled' AND site IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`

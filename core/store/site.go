@@ -14,26 +14,26 @@ import (
 var sites = table.New("sites", "id, account, reference, name, name_key, area, grp, policy, installer, created, version")
 
 func siteRow(s *cordon.Site) []any {
-	return []any{id(&s.ID), id(&s.Account), id(&s.Reference), name(&s.Name), sought(table.SearchKey(s.Name)), id(&s.Area), id(&s.Group),
-		id(&s.Policy), id(&s.Installer), column.Moment(&s.Created), column.Number(&s.Version)}
+	return []any{column.ID(&s.ID), column.ID(&s.Account), column.ID(&s.Reference), column.Name(&s.Name), column.Key(table.SearchKey(s.Name)), column.ID(&s.Area), column.ID(&s.Group),
+		column.ID(&s.Policy), column.ID(&s.Installer), column.Moment(&s.Created), column.Number(&s.Version)}
 }
 
 var siteList = table.List[cordon.Site]{
 	Table: sites.Name, Columns: sites.Columns, Row: siteRow, Account: "account = ?", Site: "id = ?",
-	Keys: []table.Key[cordon.Site]{table.Of("id", func(s *cordon.Site) any { return clean(s.ID) })},
+	Keys: []table.Key[cordon.Site]{table.Of("id", func(s *cordon.Site) any { return column.AsID(s.ID) })},
 	Words: []table.Word[cordon.Site]{
 		table.Folded("name_key", func(s *cordon.Site) any { return table.SearchKey(s.Name) }),
-		table.Exact("reference", func(s *cordon.Site) any { return clean(s.Reference) })},
+		table.Exact("reference", func(s *cordon.Site) any { return column.AsID(s.Reference) })},
 	Filters: func(q *cordon.Query) []table.Filter { return whereabouts(q, "grp = ?") },
 }
 
 // whereabouts are the filters of area and group. byGroup is how rows of a group are found.
 func whereabouts(q *cordon.Query, byGroup string) (all []table.Filter) {
 	if q.Area != "" {
-		all = append(all, table.Drives("area = ?", clean(q.Area)))
+		all = append(all, table.Drives("area = ?", column.AsID(q.Area)))
 	}
 	if q.Group != "" {
-		all = append(all, table.Drives(byGroup, clean(q.Group)))
+		all = append(all, table.Drives(byGroup, column.AsID(q.Group)))
 	}
 	q.Group, q.Area = "", ""
 	return all
@@ -51,7 +51,7 @@ func (s *Store) Site(ctx context.Context, id string) (cordon.Site, error) {
 }
 
 func (s *Store) site(ctx context.Context, tx dialect.Tx, id, lock string) (cordon.Site, error) {
-	return table.One(ctx, tx, "site "+id, siteRow, sites.Select+" WHERE id = $1"+lock, clean(id))
+	return table.One(ctx, tx, "site "+id, siteRow, sites.Select+" WHERE id = $1"+lock, column.AsID(id))
 }
 
 // PutSite creates a site at Version 0, else changes it if Version is the stored one. It
@@ -65,13 +65,13 @@ func (s *Store) PutSite(ctx context.Context, site *cordon.Site) error {
 	version := site.Version
 	err := s.write(ctx, func(tx dialect.Tx) error {
 		site.Version = version
-		was, err := s.site(ctx, tx, site.ID, s.lock())
+		was, err := s.site(ctx, tx, site.ID, tx.ForUpdate())
 		switch {
 		case errors.Is(err, cordon.ErrNotFound):
 			was = *site
 		case err != nil:
 			return err
-		case was.Account != clean(site.Account):
+		case was.Account != column.AsID(site.Account):
 			return fmt.Errorf("%s belongs to another account: %w", what, cordon.ErrInvalid)
 		}
 		if err := table.Put(ctx, tx, sites, what, &site.Version, siteRow(site)); err != nil {
@@ -87,11 +87,11 @@ func (s *Store) PutSite(ctx context.Context, site *cordon.Site) error {
 
 // moved makes what is of a site be of its area and group.
 func (s *Store) moved(ctx context.Context, tx dialect.Tx, was, is *cordon.Site) error {
-	if was.Area == clean(is.Area) && was.Group == clean(is.Group) || is.Version == 1 {
+	if was.Area == column.AsID(is.Area) && was.Group == column.AsID(is.Group) || is.Version == 1 {
 		return nil
 	}
 	for _, t := range []string{"routers", "devices", "incidents", "detections", "actions"} {
-		if _, err := table.Exec(ctx, tx, "UPDATE "+t+" SET area = ?, grp = ? WHERE site = ?", clean(is.Area), clean(is.Group), clean(is.ID)); err != nil {
+		if _, err := table.Exec(ctx, tx, "UPDATE "+t+" SET area = ?, grp = ? WHERE site = ?", column.AsID(is.Area), column.AsID(is.Group), column.AsID(is.ID)); err != nil {
 			return fmt.Errorf("move site %s: %w", is.ID, err)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/core/store/people"
 	"cordon/core/store/table"
 	"cordon/core/store/table/dialect"
 )
@@ -38,6 +39,8 @@ type Config struct {
 
 // Store keeps records.
 type Store struct {
+	*persons // Users, Passkeys, Tokens, Sessions and what belongs to them
+
 	cfg    Config
 	db     *dialect.DB
 	budget int // see list.go
@@ -47,6 +50,9 @@ type Store struct {
 	mu     sync.Mutex
 	behind string // the router at which Behind ended; guarded by mu
 }
+
+// persons keeps people.
+type persons = people.Store
 
 // Open opens the database and brings its schema up to date. A newer schema than this
 // release knows is refused.
@@ -70,7 +76,7 @@ func openAt(ctx context.Context, cfg Config, schema int64) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	return &Store{cfg: cfg, db: db, budget: table.DefaultBudget}, nil
+	return &Store{cfg: cfg, db: db, budget: table.DefaultBudget, persons: &people.Store{DB: db, Budget: table.DefaultBudget, Now: cfg.Now}}, nil
 }
 
 // Close closes the database. Nobody may be using the store.
@@ -105,12 +111,3 @@ func (s *Store) now() cordon.Time { return cordon.TimeOf(s.cfg.Now()) }
 
 // write runs f in a transaction; f may run several times.
 func (s *Store) write(ctx context.Context, f func(dialect.Tx) error) error { return s.db.Write(ctx, f) }
-
-// lock is what SQL needs behind a SELECT so that nobody changes the rows until the
-// transaction ends. SQLite has one writer and needs nothing.
-func (s *Store) lock() string {
-	if s.db.Postgres {
-		return " FOR NO KEY UPDATE" // references to the rows may be made
-	}
-	return ""
-}

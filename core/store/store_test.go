@@ -19,7 +19,7 @@ var suite = []struct {
 	name string
 	run  func(*testing.T, *bench)
 }{
-	{"accounts", testAccounts}, {"sites", testSites}, {"routers", testRouters}, {"import", testImport}, {"people", testPeople},
+	{"accounts", testAccounts}, {"sites", testSites}, {"routers", testRouters}, {"import", testImport}, {"people", testPeople}, {"touch", testTouch},
 	{"records", testRecords}, {"devices", testDevices}, {"incidents", testIncidents}, {"order", testOrder}, {"doubles", testDoubles}, {"identities", testIdentities},
 	{"in force", testInForce}, {"hostile", testHostile}, {"desired", testDesired}, {"shadows", testShadows}, {"behind", testBehind}, {"census", testCensus},
 	{"presence", testPresence}, {"audit", testAudit}, {"lists", testLists}, {"scopes", testScopes}, {"search", testSearch},

@@ -1,24 +1,14 @@
 package store_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
 	"cordon"
-	"cordon/lab/postgres"
 )
 
-// TestTouch changes what is there and brings nothing back that is gone, on both
-// databases.
-func TestTouch(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { testTouch(t, filepath.Join(t.TempDir(), "core.db")) })
-	t.Run("postgres", func(t *testing.T) { testTouch(t, postgres.Start(t).Database()) })
-}
-
-func testTouch(t *testing.T, database string) {
-	b := &bench{t: t, clock: &clock{at: start}}
-	b.Store = b.open(database)
+// testTouch changes what is there and brings nothing back that is gone.
+func testTouch(t *testing.T, b *bench) {
 	ctx, later := t.Context(), cordon.TimeOf(start.Add(time.Hour))
 	must(t, b.PutUser(ctx, &cordon.User{ID: "u", Email: "ada@example.org"}))
 	e := cordon.Session{Hash: [32]byte{1}, User: "u", Data: []byte{1}, Created: b.at(), Expires: b.at().Add(time.Minute)}

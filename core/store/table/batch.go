@@ -14,6 +14,10 @@ import (
 // prepared.
 var sizes = [...]int{128, 32, 8, 1}
 
+// MaxBatch is how many rows one transaction writes at most of what comes in masses:
+// SQLite has one writer, which must not keep others waiting.
+const MaxBatch = 200
+
 // Values runs a statement for rows: before, one template for each row, after. got is
 // called for each row that the statement returns; nil: it returns none.
 func Values(ctx context.Context, tx dialect.Tx, before, template string, rows [][]any, after string, got func(*sql.Rows) error) error {
@@ -73,7 +77,7 @@ func In(ctx context.Context, tx dialect.Tx, before string, of []string, after st
 		var s Statement
 		args := make([]any, size)
 		for i := range args {
-			args[i] = column.Clean(chunk[min(i, len(chunk)-1)], IDBytes)
+			args[i] = column.AsID(chunk[min(i, len(chunk)-1)])
 		}
 		s.Add(before+"("+places(size)+")"+after, args...)
 		if err := run(ctx, tx, &s, got); err != nil {

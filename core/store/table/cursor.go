@@ -19,7 +19,7 @@ const (
 )
 
 // maxCursor bounds what is taken for a cursor, in bytes. What is written is shorter than
-// 512: IDBytes, KeyBytes and 40.
+// 512: column.IDBytes, column.KeyBytes and 40.
 const maxCursor = 1024
 
 // cursor writes where a page begins.

@@ -5,10 +5,12 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"cordon/core/store/table/column"
 )
 
 func TestCursor(t *testing.T) {
-	for _, keys := range [][]any{nil, {int64(0)}, {int64(math.MinInt64), "", "x"}, {strings.Repeat("\x01", KeyBytes), strings.Repeat("s", 26), strings.Repeat("ü", IDBytes/2)}} {
+	for _, keys := range [][]any{nil, {int64(0)}, {int64(math.MinInt64), "", "x"}, {strings.Repeat("\x01", column.KeyBytes), strings.Repeat("s", 26), strings.Repeat("ü", column.IDBytes/2)}} {
 		c := cursor(3, keys)
 		at, after, ok := readCursor(c)
 		if !ok || at != 3 || !reflect.DeepEqual(after, keys) {

@@ -152,7 +152,7 @@ func (l *List[T]) scans(scope cordon.Scope, q cordon.Query) ([]scan[T], error) {
 // leave, what is still to be looked at, and whether they narrow it at all.
 func (l *List[T]) homes(scope cordon.Scope, q *cordon.Query) (drives []Cond, narrow bool, rest []Cond) {
 	account, site := q.Account, q.Site
-	is := func(text, id string) Cond { return Where(text, column.Clean(id, IDBytes)) }
+	is := func(text, id string) Cond { return Where(text, column.AsID(id)) }
 	var may []Cond // of scope
 	for _, id := range scope.Accounts {
 		if l.Account != "" {

@@ -21,6 +21,15 @@ type Column interface {
 	sql.Scanner
 }
 
+// Bounds of texts in columns, in bytes. Names of what routers name are longer than they
+// make them; what is in an index is short.
+const (
+	IDBytes   = 256 // what is compared: IDs, references, serials, areas
+	NameBytes = 512
+	LineBytes = 2048
+	KeyBytes  = 64 // of a name in lower case, to search by
+)
+
 // Clean returns s as text that both databases take: valid UTF-8, no NUL, at most
 // most bytes.
 func Clean(s string, most int) string {
@@ -54,6 +63,17 @@ func Text[S ~string](p *S, most int) Column { return text[S]{p, most, false} }
 
 // Optional is a text that is NULL while it is empty: a reference to another table.
 func Optional[S ~string](p *S, most int) Column { return text[S]{p, most, true} }
+
+// ID, Name and Line are texts of the usual bounds.
+func ID[S ~string](p *S) Column   { return Text(p, IDBytes) }
+func Name[S ~string](p *S) Column { return Text(p, NameBytes) }
+func Line[S ~string](p *S) Column { return Text(p, LineBytes) }
+
+// Key is a text that rows are only searched by, and that is never read.
+func Key(s string) Column { return Text(&s, KeyBytes) }
+
+// AsID returns s as an ID is stored, to compare with.
+func AsID(s string) string { return Clean(s, IDBytes) }
 
 func (c text[S]) Value() (driver.Value, error) {
 	s := Clean(string(*c.p), c.most)

@@ -108,6 +108,15 @@ func (t Tx) Lock(ctx context.Context, name string) error {
 	return err
 }
 
+// ForUpdate is what SQL needs behind a SELECT so that nobody changes the rows until the
+// transaction ends. SQLite's one writer needs nothing.
+func (t Tx) ForUpdate() string {
+	if t.prepared != nil {
+		return ""
+	}
+	return " FOR NO KEY UPDATE" // references to the rows may be made
+}
+
 // Read returns what reads without a transaction.
 func (db *DB) Read() Tx { return db.reader }
 

@@ -1,4 +1,4 @@
-package store
+package intake
 
 import (
 	"context"
@@ -22,7 +22,7 @@ type knownIncident struct {
 func (b *batch) readIncidents(ctx context.Context, tx dialect.Tx) (map[place]knownIncident, error) {
 	known := make(map[place]knownIncident)
 	return known, table.Values(ctx, tx, "SELECT site, id, router, device, kinds, level, opened, ended FROM incidents WHERE (site, id) IN (VALUES ", "(?, ?)",
-		places(b.incidents), ") ORDER BY site, id"+b.s.lock(), func(rows *sql.Rows) error {
+		places(b.incidents), ") ORDER BY site, id"+tx.ForUpdate(), func(rows *sql.Rows) error {
 			var k knownIncident
 			err := rows.Scan(&k.site, &k.id, &k.router, &k.device, &k.kinds, &k.level, &k.opened, column.Flag(&k.ended))
 			known[k.place] = k
@@ -40,21 +40,21 @@ func (b *batch) writeIncidents(ctx context.Context, tx dialect.Tx) error {
 	worse := make(map[place]*report) // devices whose level may change
 	for _, r := range inOrder(b.incidents) {
 		i, d := r.Incident, deviceOf(r.Incident.Device)
-		at := place{r.from.site, clean(i.ID)}
-		of := place{r.from.site, clean(d.ID)}
+		at := place{r.from.site, column.AsID(i.ID)}
+		of := place{r.from.site, column.AsID(d.ID)}
 		k, there := known[at]
-		is := knownIncident{at, r.from.id, of.id, column.KindsText(i.Kinds), int64(i.Level), micros(i.Opened), r.Over}
+		is := knownIncident{at, r.from.id, of.id, column.KindsText(i.Kinds), int64(i.Level), column.Micros(i.Opened), r.Over}
 		if !there || is.kinds != k.kinds || is.opened != k.opened {
 			for kind := range kindsOf(i.Kinds) {
 				kinds = append(kinds, []any{at.site, at.id, kind, is.opened})
 			}
 		}
 		if is.kinds = k.kinds; there && is == k {
-			light = append(light, []any{at.site, at.id, column.Moment(&i.Last), column.Kinds(&i.Kinds), column.Incident(i), micros(b.now), r.ord})
+			light = append(light, []any{at.site, at.id, column.Moment(&i.Last), column.Kinds(&i.Kinds), column.Incident(i), column.Micros(b.now), r.ord})
 			continue
 		}
-		whole = append(whole, append(r.home(i.ID), id(&r.from.id), id(&d.ID), column.Number(&i.Level), column.Moment(&i.Opened), column.Moment(&i.Last),
-			column.Kinds(&i.Kinds), column.Incident(i), column.Flag(&r.Over), micros(b.now), r.ord))
+		whole = append(whole, append(r.home(i.ID), column.ID(&r.from.id), column.ID(&d.ID), column.Number(&i.Level), column.Moment(&i.Opened), column.Moment(&i.Last),
+			column.Kinds(&i.Kinds), column.Incident(i), column.Flag(&r.Over), column.Micros(b.now), r.ord))
 		if _, there := b.known[of]; !there && d.ID != "" && worse[of] == nil {
 			devices = append(devices, b.deviceRow(r, d, ""))
 		}
@@ -70,7 +70,7 @@ func (b *batch) writeIncidents(ctx context.Context, tx dialect.Tx) error {
 		SET k_opened = excluded.k_opened WHERE incident_kinds.k_opened <> excluded.k_opened`, nil); err != nil {
 		return err
 	}
-	return levels(ctx, tx, places(worse))
+	return Levels(ctx, tx, places(worse))
 }
 
 func (b *batch) putIncidents(ctx context.Context, tx dialect.Tx, whole, light [][]any) error {
@@ -94,7 +94,14 @@ func (b *batch) putIncidents(ctx context.Context, tx dialect.Tx, whole, light []
 func kindsOf(kinds []cordon.Kind) map[string]bool {
 	out := make(map[string]bool)
 	for _, k := range kinds[:min(len(kinds), column.MaxKinds)] {
-		out[clean(string(k))] = true
+		out[column.AsID(string(k))] = true
 	}
 	return out
+}
+
+// Levels sets the level of devices (site, id) to that of their open incidents.
+func Levels(ctx context.Context, tx dialect.Tx, devices [][]any) error {
+	return table.Values(ctx, tx, "WITH v (site, id) AS (VALUES ", "(?, ?)", devices, `), n (site, id, level) AS MATERIALIZED (SELECT v.site, v.id, COALESCE((SELECT MAX(i.level) FROM incidents i
+		WHERE i.site = v.site AND i.device = v.id AND NOT i.ended AND i.closed = ''), 0) FROM v)
+		UPDATE devices SET level = n.level, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.level <> n.level`, nil)
 }

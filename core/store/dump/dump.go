@@ -1,4 +1,6 @@
-package store
+// Package dump writes everything that a database has as lines of JSON, and reads it into
+// either database. Package store is its only caller.
+package dump
 
 import (
 	"bufio"
@@ -17,7 +19,8 @@ import (
 	"cordon/core/store/table/dialect"
 )
 
-// dumped is every table, those that others refer to first, with what orders its rows.
+// dumped is every table but those that are leftOut, with what orders its rows. Those that
+// others refer to come first.
 var dumped = []struct{ table, order string }{
 	{"accounts", "id"}, {"sites", "id"}, {"routers", "id"}, {"heard", "router, enrolled, boot"}, {"devices", "site, id"},
 	{"incidents", "site, id"}, {"incident_kinds", "k_site, k_id, kind"}, {"detections", "site, id"}, {"actions", "site, id"}, {"desired", "site"}, {"shadows", "id"},
@@ -25,6 +28,10 @@ var dumped = []struct{ table, order string }{
 	{"grants", "usr, token, role, account, site"}, {"passkeys", "id"}, {"sessions", "hash"}, {"tokens", "id"},
 	{"audits", "id"}, {"answers", "usr, idem"}, {"webhooks", "id"},
 }
+
+// leftOut is what no dump has: the schema's own version, which the first line says, and
+// failed logins, which count for minutes.
+var leftOut = []string{"failures", "goose_db_version"}
 
 // head is the first line of a dump.
 type head struct {
@@ -48,10 +55,10 @@ type blob struct {
 	Bytes string `json:"bytes"` // base64
 }
 
-// Dump writes everything as it is at one moment, as lines of JSON that Load reads into
-// either database. It has everything in it that the database has: keep it as safely.
-func (s *Store) Dump(ctx context.Context, w io.Writer) error {
-	version, err := s.db.Version(ctx)
+// Write writes everything as it is at one moment, the same lines for the same records on
+// either database.
+func Write(ctx context.Context, db *dialect.DB, w io.Writer) error {
+	version, err := db.Version(ctx)
 	if err != nil {
 		return fmt.Errorf("dump: %w", dialect.Classify(err))
 	}
@@ -59,7 +66,7 @@ func (s *Store) Dump(ctx context.Context, w io.Writer) error {
 	to := json.NewEncoder(out)
 	to.SetEscapeHTML(false)
 	var rows int64
-	err = s.db.Snapshot(ctx, func(tx dialect.Tx) error {
+	err = db.Snapshot(ctx, func(tx dialect.Tx) error {
 		if err := to.Encode(head{dumpFormat, version}); err != nil {
 			return err
 		}
@@ -119,10 +126,10 @@ func dumpTable(ctx context.Context, tx dialect.Tx, table, order string, to *json
 // maxDumpLine bounds a line of a dump, in bytes.
 const maxDumpLine = 64 << 20
 
-// Load reads what Dump wrote, all or nothing, into a store that has nothing in it yet
+// Read reads what Write wrote, all or nothing, into a database that has nothing in it yet
 // (else cordon.ErrConflict).
-func (s *Store) Load(ctx context.Context, r io.Reader) error {
-	version, err := s.db.Version(ctx)
+func Read(ctx context.Context, db *dialect.DB, r io.Reader) error {
+	version, err := db.Version(ctx)
 	if err != nil {
 		return fmt.Errorf("load: %w", dialect.Classify(err))
 	}
@@ -135,7 +142,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader) error {
 	if h.Schema != version {
 		return fmt.Errorf("load: dump of schema %d, this release has %d: load it with the release that wrote it, then let this one migrate: %w", h.Schema, version, cordon.ErrInvalid)
 	}
-	if err := s.db.WriteLong(ctx, func(tx dialect.Tx) error { return load(ctx, tx, in) }); err != nil {
+	if err := db.WriteLong(ctx, func(tx dialect.Tx) error { return load(ctx, tx, in) }); err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
 	return nil
@@ -185,7 +192,7 @@ func load(ctx context.Context, tx dialect.Tx, in *bufio.Scanner) error {
 			return fmt.Errorf("row of %d values for %d columns: %w", len(p.Row), len(now.Columns), cordon.ErrInvalid)
 		default:
 			n++
-			if rows = append(rows, p.Row); len(rows) >= maxBatch {
+			if rows = append(rows, p.Row); len(rows) >= table.MaxBatch {
 				if err := flush(); err != nil {
 					return err
 				}
