@@ -17,8 +17,8 @@ import (
 
 // The bounds of a list.
 const (
-	MaxRows   = 200_000 // routers; a bigger provider sends several lists
-	MaxBytes  = 64 << 20
+	maxRows   = 200_000  // routers; a bigger provider sends several lists
+	maxBytes  = 64 << 20 // of the list: 300 a router, and what is wrong with some
 	maxRecord = 64 << 10 // bytes of one router: ten fields of some hundred
 	// MaxProblems is the most problems of one list that are kept; the rest is counted.
 	MaxProblems = 1000
@@ -50,7 +50,7 @@ var ErrFormat = errors.New("list cannot be read")
 // failed.
 func Read(r io.Reader, f Format) (List, error) {
 	l := lister{serials: make(map[string]int), sites: make(map[string]int)}
-	in := &guard{r: r, left: maxRecord, all: MaxBytes}
+	in := &guard{r: r, left: maxRecord, all: maxBytes}
 	var err error
 	switch f {
 	case CSV:
@@ -81,10 +81,18 @@ func (l *lister) problem(line int, what, why string, args ...any) {
 	l.Problems = append(l.Problems, cordon.ImportProblem{Line: line, What: what, Why: fmt.Sprintf(why, args...)})
 }
 
+// count counts one row more.
+func (l *lister) count() error {
+	if l.Rows++; l.Rows > maxRows {
+		return fmt.Errorf("more than %d routers: send several lists: %w", maxRows, ErrFormat)
+	}
+	return nil
+}
+
 // add takes one row, whose fields are named as the columns are.
 func (l *lister) add(line int, row *[columns]string) error {
-	if l.Rows++; l.Rows > MaxRows {
-		return fmt.Errorf("more than %d routers: send several lists: %w", MaxRows, ErrFormat)
+	if err := l.count(); err != nil {
+		return err
 	}
 	in := cordon.RouterImport{Line: line}
 	sound := true
@@ -140,7 +148,7 @@ func (g *guard) Read(b []byte) (int, error) {
 	case g.left <= 0:
 		return 0, fmt.Errorf("a router takes more than %d bytes; is a quotation mark missing? %w", maxRecord, ErrFormat)
 	case g.all <= 0:
-		return 0, fmt.Errorf("list of more than %d MB: send several: %w", MaxBytes>>20, ErrFormat)
+		return 0, fmt.Errorf("list of more than %d MB: send several: %w", maxBytes>>20, ErrFormat)
 	}
 	n, err := g.r.Read(b[:min(len(b), g.all)])
 	g.left, g.all = g.left-n, g.all-n

@@ -164,25 +164,30 @@ func TestFormat(t *testing.T) {
 
 // endless makes a list that does not end.
 type endless struct {
-	b bytes.Buffer
-	n int
+	b    bytes.Buffer
+	n    int
+	name string // of each account
 }
 
 func (e *endless) Read(b []byte) (int, error) {
 	for e.b.Len() < len(b) {
 		if e.n++; e.n == 1 {
-			e.b.WriteString("serial,claim_secret,account\n")
+			e.b.WriteString("serial,claim_secret,account,account_name\n")
 			continue
 		}
-		fmt.Fprintf(&e.b, "SN%d,%s,C%d\n", e.n, secret, e.n)
+		fmt.Fprintf(&e.b, "SN%d,%s,C%d,%s\n", e.n, secret, e.n, e.name)
 	}
 	return e.b.Read(b)
 }
 
-// TestBound stops at the most rows.
+// TestBound stops at the most rows and bytes, and says which.
 func TestBound(t *testing.T) {
 	_, err := provision.Read(new(endless), provision.CSV)
 	if !errors.Is(err, provision.ErrFormat) || !strings.Contains(err.Error(), "200000 routers") {
+		t.Errorf("%v", err)
+	}
+	_, err = provision.Read(&endless{name: strings.Repeat("x", 50<<10)}, provision.CSV)
+	if !errors.Is(err, provision.ErrFormat) || !strings.Contains(err.Error(), "more than 64 MB: send several") {
 		t.Errorf("%v", err)
 	}
 	broken := errors.New("line cut")

@@ -43,8 +43,8 @@ func (l *lister) csv(in *guard) error {
 		}
 		line, _ := r.FieldPos(0)
 		if len(record) != len(order) {
-			if l.Rows++; l.Rows > MaxRows {
-				return fmt.Errorf("more than %d routers: send several lists: %w", MaxRows, ErrFormat)
+			if err := l.count(); err != nil {
+				return err
 			}
 			l.problem(line, "line", "has %d fields, the first line has %d", len(record), len(order))
 			continue
@@ -123,8 +123,8 @@ func (l *lister) json(in *guard) error {
 		case errors.Is(err, io.EOF) && !array:
 			return nil
 		case errors.As(err, &wrong): // the decoder is behind the value
-			if l.Rows++; l.Rows > MaxRows {
-				return fmt.Errorf("more than %d routers: send several lists: %w", MaxRows, ErrFormat)
+			if err := l.count(); err != nil {
+				return err
 			}
 			l.problem(line, "line", "want an object with the fields of a router, found a JSON %s", wrong.Value)
 			continue
@@ -133,11 +133,10 @@ func (l *lister) json(in *guard) error {
 		}
 		var fields [columns]string
 		if name, why := texts(row, &fields); why != "" {
-			l.Rows++
-			l.problem(line, name, "%s", why)
-			if l.Rows > MaxRows {
-				return fmt.Errorf("more than %d routers: send several lists: %w", MaxRows, ErrFormat)
+			if err := l.count(); err != nil {
+				return err
 			}
+			l.problem(line, name, "%s", why)
 			continue
 		}
 		if err := l.add(line, &fields); err != nil {

@@ -25,7 +25,7 @@ func (w *Writer) Write(r *cordon.Router) error {
 	record := []string{r.Serial, r.ID, string(r.State), strconv.FormatBool(r.Online), r.Account, r.Site, r.Area, r.Model,
 		r.Agent, string(r.Health.Policy), r.Health.Mode, moment(r.Seen), moment(r.Enrolled)}
 	for i, s := range record {
-		record[i] = Inert(s)
+		record[i] = inert(s)
 	}
 	return w.w.Write(record)
 }
@@ -36,9 +36,9 @@ func (w *Writer) Flush() error {
 	return w.w.Error()
 }
 
-// Inert returns s so that no spreadsheet takes it for a formula: an apostrophe stands
+// inert returns s so that no spreadsheet takes it for a formula: an apostrophe stands
 // in front of what could begin one (OWASP, "CSV Injection").
-func Inert(s string) string {
+func inert(s string) string {
 	if trimmed := strings.TrimLeft(s, " \u00a0"); trimmed != "" && strings.ContainsRune("=+-@\t\r\n|%＝＋－＠", []rune(trimmed)[0]) {
 		return "'" + s
 	}
