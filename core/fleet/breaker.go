@@ -19,9 +19,9 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"cordon"
+	"cordon/internal/text"
 )
 
 // Store is what the breaker reads and changes. It is safe for concurrent use.
@@ -304,13 +304,7 @@ func (b *Breaker) closed(i *cordon.IncidentRecord) {
 
 // cut bounds a hostile text, between characters: what is in a shadow is signed for routers,
 // and that takes only UTF-8.
-func cut(s string) string {
-	n := min(len(s), maxText)
-	for n < len(s) && n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}
+func cut(s string) string { return text.Cut(s, maxText) }
 
 // Load reads from the store what happened within the week, and what people said and
 // lifted. It must not be called while Run runs.

@@ -2,12 +2,11 @@ package gateway
 
 import (
 	"reflect"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"cordon"
+	"cordon/internal/text"
 )
 
 // What a report may say. The message's own bounds (wire) keep a router from filling
@@ -132,8 +131,8 @@ func (c *cleaner) value(v reflect.Value, p *plan) {
 	case planSpan:
 		limit(v, int64(maxSpan))
 	case planText:
-		if s := v.String(); !sound(s, maxText) {
-			v.SetString(text(s, maxText))
+		if s := v.String(); !text.Sound(s, maxText) {
+			v.SetString(text.Clean(s, maxText))
 		}
 	case planPointer:
 		if !v.IsNil() {
@@ -174,27 +173,10 @@ func bound(v reflect.Value) {
 	}
 	kept := 0
 	for _, k := range v.MapKeys() {
-		if s := k.String(); kept < maxItems && s != "" && sound(s, maxName) {
+		if s := k.String(); kept < maxItems && s != "" && text.Sound(s, maxName) {
 			kept++
 			continue
 		}
 		v.SetMapIndex(k, reflect.Value{})
 	}
-}
-
-// sound reports whether a text needs no mending.
-func sound(s string, most int) bool {
-	return len(s) <= most && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
-}
-
-// text cuts s to most bytes, between characters, and takes out what is none.
-func text(s string, most int) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
-	if len(s) <= most {
-		return s
-	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most]
 }

@@ -126,20 +126,6 @@ func within(t *testing.T, v reflect.Value, path string) {
 	}
 }
 
-// FuzzText cuts any text to any length.
-func FuzzText(f *testing.F) {
-	f.Add("Küche", 2)
-	f.Add("\x00\xff", 1)
-	f.Fuzz(func(t *testing.T, s string, most int) {
-		if most < 0 || most > 1<<16 {
-			return
-		}
-		if got := text(s, most); !sound(got, most) {
-			t.Errorf("text(%q, %d) = %q", s, most, got)
-		}
-	})
-}
-
 func BenchmarkClean(b *testing.B) {
 	now := cordon.TimeOf(noon)
 	r := cordon.Report{ID: cordon.ReportID{Router: "r", Boot: 1, Seq: 1}, At: now, Detection: &cordon.Detection{ID: "x", Device: &cordon.Device{ID: "d"},

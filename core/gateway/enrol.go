@@ -21,6 +21,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"cordon"
+	"cordon/internal/text"
 	"cordon/wire"
 )
 
@@ -349,7 +350,7 @@ func (g *Gateway) audit(ctx context.Context, verb string, r *cordon.Router, seri
 		g.cfg.Count("audit", 1)
 		return
 	}
-	a := cordon.Audit{At: cordon.TimeOf(g.cfg.Now()), Who: "router " + text(serial, maxSerial), Verb: verb, Account: r.Account, Site: r.Site,
+	a := cordon.Audit{At: cordon.TimeOf(g.cfg.Now()), Who: "router " + text.Clean(serial, maxSerial), Verb: verb, Account: r.Account, Site: r.Site,
 		Object: "router " + r.ID, Addr: asker(ctx), Result: "ok"}
 	if err != nil {
 		a.Result = err.Error()

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cordon"
+	"cordon/internal/text"
 	"cordon/wire"
 )
 
@@ -146,7 +147,7 @@ func (g *Gateway) refused(ctx context.Context, reason, router string, err error)
 		return
 	}
 	a := cordon.Audit{At: cordon.TimeOf(now), Who: "router " + router, Verb: "router.refused", Object: "router " + router,
-		Result: text(reason+": "+err.Error(), maxText)}
+		Result: text.Clean(reason+": "+err.Error(), maxText)}
 	if err := g.cfg.Store.Audit(ctx, a); err != nil {
 		g.cfg.Log.ErrorContext(ctx, "audit not written", "verb", a.Verb, "err", err)
 	}

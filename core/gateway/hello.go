@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cordon"
+	"cordon/internal/text"
 	"cordon/wire"
 )
 
@@ -53,7 +54,7 @@ func (g *Gateway) greetAll(ctx context.Context) error {
 			g.drop(ctx, "unknown", h.router, err)
 			continue
 		}
-		p := cordon.Presence{Router: h.router, Online: true, At: cordon.TimeOf(g.cfg.Now()), Agent: text(h.Agent, maxAbout), Wire: h.Version, Boot: h.Boot}
+		p := cordon.Presence{Router: h.router, Online: true, At: cordon.TimeOf(g.cfg.Now()), Agent: text.Clean(h.Agent, maxAbout), Wire: h.Version, Boot: h.Boot}
 		select {
 		case g.present <- p:
 		case <-ctx.Done():

@@ -10,6 +10,7 @@ import (
 	"cordon/core/store/table/column"
 	"cordon/core/store/table/dialect"
 	"cordon/internal/ident"
+	"cordon/internal/text"
 )
 
 const auditColumns = "id, at, usr, who, role, verb, account, site, object, reason, result, addr"
@@ -71,7 +72,7 @@ func (s *Store) Remember(ctx context.Context, user, key string, request [32]byte
 	now := s.now()
 	return table.Alone(ctx, s.db, "remember an answer", nil, `INSERT INTO answers (usr, idem, request, answer, at) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (usr, idem) DO UPDATE SET request = excluded.request, answer = excluded.answer, at = excluded.at WHERE answers.at <= ?`,
-		column.AsID(user), column.Clean(key, column.NameBytes), column.Hash(&request), column.Bytes(&answer), column.Micros(now), column.Micros(now.Add(-answersLast)))
+		column.AsID(user), text.Clean(key, column.NameBytes), column.Hash(&request), column.Bytes(&answer), column.Micros(now), column.Micros(now.Add(-answersLast)))
 }
 
 // Recall returns what Remember kept, and the hash of the request that it answered.
@@ -82,7 +83,7 @@ func (s *Store) Recall(ctx context.Context, user, key string) (request [32]byte,
 	}
 	r, err := table.One(ctx, s.db.Read(), "remembered answer", func(r *remembered) []any {
 		return []any{column.Hash(&r.request), column.Bytes(&r.answer)}
-	}, "SELECT request, answer FROM answers WHERE usr = $1 AND idem = $2 AND at > $3", column.AsID(user), column.Clean(key, column.NameBytes), column.Micros(s.now().Add(-answersLast)))
+	}, "SELECT request, answer FROM answers WHERE usr = $1 AND idem = $2 AND at > $3", column.AsID(user), text.Clean(key, column.NameBytes), column.Micros(s.now().Add(-answersLast)))
 	return r.request, r.answer, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"cordon/core/store/table/column"
 	"cordon/core/store/table/dialect"
 	"cordon/internal/ident"
+	"cordon/internal/text"
 )
 
 // ImportRouters takes all of a list of routers with their accounts and sites, or nothing
@@ -161,7 +162,7 @@ func (i *importer) line(l *cordon.RouterImport) change {
 		most       int
 	}{{"serial", l.Serial, column.IDBytes}, {"account", l.AccountReference, column.IDBytes}, {"account_name", l.AccountName, column.NameBytes}, {"site", l.SiteReference, column.IDBytes},
 		{"site_name", l.SiteName, column.NameBytes}, {"area", l.Area, column.IDBytes}, {"group", l.Group, column.IDBytes}, {"model", l.Model, column.IDBytes}} {
-		if column.Clean(f.text, f.most) != f.text {
+		if text.Clean(f.text, f.most) != f.text {
 			return problem(f.what, "It has characters that cannot be kept, or more than %d bytes: write it otherwise.", f.most)
 		}
 	}

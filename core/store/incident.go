@@ -10,6 +10,7 @@ import (
 	"cordon/core/store/table"
 	"cordon/core/store/table/column"
 	"cordon/core/store/table/dialect"
+	"cordon/internal/text"
 )
 
 const incidentColumns = "site, id, account, area, router, level, opened, last, incident, ended, closed, closer, note, received, version"
@@ -109,7 +110,7 @@ func (s *Store) CloseIncident(ctx context.Context, site, id string, c cordon.Clo
 			return cordon.ErrConflict
 		}
 		if _, err := table.Exec(ctx, tx, "UPDATE incidents SET closed = ?, closer = ?, note = ?, version = version + 1 WHERE site = ? AND id = ?",
-			string(c), column.Clean(by, column.NameBytes), column.Clean(note, noteBytes), column.AsID(site), column.AsID(id)); err != nil || i.Incident.Device == nil {
+			string(c), text.Clean(by, column.NameBytes), text.Clean(note, noteBytes), column.AsID(site), column.AsID(id)); err != nil || i.Incident.Device == nil {
 			return err
 		}
 		// The device is as bad as what is still open.

@@ -11,6 +11,7 @@ import (
 	"cordon/core/store/table"
 	"cordon/core/store/table/column"
 	"cordon/core/store/table/dialect"
+	"cordon/internal/text"
 )
 
 // routers is what is put of a router; what it reports is written elsewhere.
@@ -172,7 +173,7 @@ func (s *Store) Reset(ctx context.Context, id string) error {
 
 func (s *Store) setState(ctx context.Context, tx dialect.Tx, id string, state cordon.RouterState, reason string) error {
 	_, err := table.Exec(ctx, tx, "UPDATE routers SET state = ?, online = FALSE, reason = ?, version = version + 1 WHERE id = ?",
-		string(state), column.Clean(reason, column.LineBytes), column.AsID(id))
+		string(state), text.Clean(reason, column.LineBytes), column.AsID(id))
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"cordon/core/store/table/column"
 	"cordon/core/store/table/dialect"
 	"cordon/internal/ident"
+	"cordon/internal/text"
 )
 
 func passkeyRow(p *cordon.Passkey) []any {
@@ -124,7 +125,7 @@ func (s *Store) DeleteSession(ctx context.Context, hash [32]byte) error {
 // CountFailure records a failure and returns how many there were in the window that ends
 // at at, with this one.
 func (s *Store) CountFailure(ctx context.Context, key string, at cordon.Time, window time.Duration) (n int, err error) {
-	key = column.Clean(key, column.NameBytes)
+	key = text.Clean(key, column.NameBytes)
 	since := column.Micros(at.Add(-window))
 	err = s.DB.Write(ctx, func(tx dialect.Tx) error {
 		// One at a time: who guesses many at once is to be counted, too.
@@ -152,7 +153,7 @@ func (s *Store) CountFailure(ctx context.Context, key string, at cordon.Time, wi
 
 // ClearFailures forgets the failures of a key.
 func (s *Store) ClearFailures(ctx context.Context, key string) error {
-	return table.Alone(ctx, s.DB, "clear failures", nil, "DELETE FROM failures WHERE subject = ?", column.Clean(key, column.NameBytes))
+	return table.Alone(ctx, s.DB, "clear failures", nil, "DELETE FROM failures WHERE subject = ?", text.Clean(key, column.NameBytes))
 }
 
 // What is used while it is being removed must stay removed: these change a record that

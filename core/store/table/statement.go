@@ -14,6 +14,7 @@ import (
 	"cordon"
 	"cordon/core/store/table/column"
 	"cordon/core/store/table/dialect"
+	"cordon/internal/text"
 )
 
 // Statement is SQL with its values. Texts are written with a ? for each value, and
@@ -100,5 +101,5 @@ func SearchKey(s string) string {
 		}
 		return r
 	}, s)
-	return column.Clean(strings.ToLower(column.Clean(s, column.NameBytes)), column.KeyBytes)
+	return text.Clean(strings.ToLower(text.Clean(s, column.NameBytes)), column.KeyBytes)
 }

@@ -9,10 +9,9 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"math"
-	"strings"
-	"unicode/utf8"
 
 	"cordon"
+	"cordon/internal/text"
 )
 
 // Column is a field of a record as one column of its table.
@@ -30,39 +29,23 @@ const (
 	KeyBytes  = 64 // of a name in lower case, to search by
 )
 
-// Clean returns s as text that both databases take: valid UTF-8, no NUL, at most
-// most bytes.
-func Clean(s string, most int) string {
-	if strings.IndexByte(s, 0) >= 0 {
-		s = strings.ReplaceAll(s, "\x00", "")
-	}
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= most {
-		return s
-	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most]
-}
-
 // Micros returns t as it is stored.
 func Micros(t cordon.Time) int64 { return int64(t) / 1000 }
 
 // OfMicros is the reverse of Micros.
 func OfMicros(us int64) cordon.Time { return cordon.Time(us * 1000) }
 
-type text[S ~string] struct {
+type plain[S ~string] struct {
 	p    *S
 	most int
 	null bool
 }
 
 // Text is a text of at most most bytes; what is longer is cut.
-func Text[S ~string](p *S, most int) Column { return text[S]{p, most, false} }
+func Text[S ~string](p *S, most int) Column { return plain[S]{p, most, false} }
 
 // Optional is a text that is NULL while it is empty: a reference to another table.
-func Optional[S ~string](p *S, most int) Column { return text[S]{p, most, true} }
+func Optional[S ~string](p *S, most int) Column { return plain[S]{p, most, true} }
 
 // ID, Name and Line are texts of the usual bounds.
 func ID[S ~string](p *S) Column   { return Text(p, IDBytes) }
@@ -73,17 +56,17 @@ func Line[S ~string](p *S) Column { return Text(p, LineBytes) }
 func Key(s string) Column { return Text(&s, KeyBytes) }
 
 // AsID returns s as an ID is stored, to compare with.
-func AsID(s string) string { return Clean(s, IDBytes) }
+func AsID(s string) string { return text.Clean(s, IDBytes) }
 
-func (c text[S]) Value() (driver.Value, error) {
-	s := Clean(string(*c.p), c.most)
+func (c plain[S]) Value() (driver.Value, error) {
+	s := text.Clean(string(*c.p), c.most)
 	if c.null && s == "" {
 		return nil, nil
 	}
 	return s, nil
 }
 
-func (c text[S]) Scan(v any) error {
+func (c plain[S]) Scan(v any) error {
 	switch v := v.(type) {
 	case string:
 		*c.p = S(v)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/internal/text"
 )
 
 // Bounds of what a document keeps; what is beyond is cut. The wire and the API refuse
@@ -61,7 +62,7 @@ func (c document[T, D]) Scan(v any) error {
 // texts cleans a list of texts and bounds it.
 func texts[S ~string](in []S, n, most int) (out []string) {
 	for _, s := range in[:min(len(in), n)] {
-		out = append(out, Clean(string(s), most))
+		out = append(out, text.Clean(string(s), most))
 	}
 	return out
 }
@@ -104,9 +105,9 @@ type deviceDoc struct {
 }
 
 func deviceTo(d *cordon.Device) deviceDoc {
-	doc := deviceDoc{ID: Clean(d.ID, name), Randomised: d.Randomised, Relay: d.Relay, Gateway: d.Gateway,
-		Addrs: d.Addrs[:min(len(d.Addrs), few)], Name: Clean(d.Name, name), Maker: Clean(d.Maker, name),
-		Model: Clean(d.Model, name), Reasons: texts(d.Reasons, few, line), First: Micros(d.FirstSeen), Last: Micros(d.LastSeen)}
+	doc := deviceDoc{ID: text.Clean(d.ID, name), Randomised: d.Randomised, Relay: d.Relay, Gateway: d.Gateway,
+		Addrs: d.Addrs[:min(len(d.Addrs), few)], Name: text.Clean(d.Name, name), Maker: text.Clean(d.Maker, name),
+		Model: text.Clean(d.Model, name), Reasons: texts(d.Reasons, few, line), First: Micros(d.FirstSeen), Last: Micros(d.LastSeen)}
 	if d.HasMAC {
 		doc.MAC = d.MAC.String()
 	}
@@ -160,7 +161,7 @@ type targetDoc struct {
 }
 
 func targetTo(t *cordon.Target) targetDoc {
-	return targetDoc{t.Proto, t.Ports[:min(len(t.Ports), few)], t.LocalPort, t.Peer, t.Net, Clean(t.Name, name), t.Stray}
+	return targetDoc{t.Proto, t.Ports[:min(len(t.Ports), few)], t.LocalPort, t.Peer, t.Net, text.Clean(t.Name, name), t.Stray}
 }
 
 func targetFrom(d targetDoc) cordon.Target {
@@ -190,11 +191,11 @@ type detectionDoc struct {
 }
 
 func detectionTo(d *cordon.Detection) detectionDoc {
-	doc := detectionDoc{Since: Micros(d.Since), Confirmed: d.Confirmed, Sentence: Clean(d.Sentence, line),
-		Subject: Clean(d.Subject, line), Target: targetTo(&d.Target), Rate: rateDoc(d.Rate), Life: d.Life.Microseconds(),
-		Peer: Clean(d.PeerName, name), Samples: texts(d.Samples, few, line),
+	doc := detectionDoc{Since: Micros(d.Since), Confirmed: d.Confirmed, Sentence: text.Clean(d.Sentence, line),
+		Subject: text.Clean(d.Subject, line), Target: targetTo(&d.Target), Rate: rateDoc(d.Rate), Life: d.Life.Microseconds(),
+		Peer: text.Clean(d.PeerName, name), Samples: texts(d.Samples, few, line),
 		Evidence: each(d.Evidence, few, func(e *cordon.Evidence) evidenceDoc {
-			return evidenceDoc{Clean(e.Name, name), finite(e.Value), finite(e.Threshold), Clean(e.Unit, name), e.Window.Microseconds()}
+			return evidenceDoc{text.Clean(e.Name, name), finite(e.Value), finite(e.Threshold), text.Clean(e.Unit, name), e.Window.Microseconds()}
 		})}
 	if d.Device != nil {
 		doc.Device = deviceTo(d.Device)
@@ -269,14 +270,14 @@ type incidentDoc struct {
 
 func incidentTo(i *cordon.Incident) incidentDoc {
 	doc := incidentDoc{Odds: finite(i.Odds), Omitted: i.Omitted, Kinds: texts(i.Kinds, few, name), Verbs: texts(i.Verbs, few, name),
-		Mode: Clean(string(i.Mode), name), Story: Clean(i.Story, story), Told: Clean(i.Told, line),
+		Mode: text.Clean(string(i.Mode), name), Story: text.Clean(i.Story, story), Told: text.Clean(i.Told, line),
 		Raised: each(i.Raised, few, func(r *cordon.Raise) raiseDoc { return raiseDoc{uint8(r.Level), Micros(r.At)} }),
 		Marks: each(i.Marks, few, func(m *cordon.Mark) markDoc {
-			return markDoc{Clean(string(m.Kind), name), uint8(m.Level), Micros(m.Since)}
+			return markDoc{text.Clean(string(m.Kind), name), uint8(m.Level), Micros(m.Since)}
 		}),
 		Timeline: each(i.Timeline, moments, func(m *cordon.Moment) momentDoc {
-			return momentDoc{Micros(m.At), uint8(m.Level), Clean(string(m.Kind), name), Clean(m.Technique, name),
-				Clean(m.Subject, line), Clean(m.Text, line), Clean(m.Ref, name), m.Count}
+			return momentDoc{Micros(m.At), uint8(m.Level), text.Clean(string(m.Kind), name), text.Clean(m.Technique, name),
+				text.Clean(m.Subject, line), text.Clean(m.Text, line), text.Clean(m.Ref, name), m.Count}
 		})}
 	if i.Device != nil {
 		doc.Device = deviceTo(i.Device)
@@ -324,7 +325,7 @@ type domainDoc struct {
 func Domains(p *[]cordon.DomainCount) Column {
 	return document[[]cordon.DomainCount, []domainDoc]{p,
 		func(in *[]cordon.DomainCount) []domainDoc {
-			return each(*in, moments, func(d *cordon.DomainCount) domainDoc { return domainDoc{Clean(d.Domain, name), d.Count} })
+			return each(*in, moments, func(d *cordon.DomainCount) domainDoc { return domainDoc{text.Clean(d.Domain, name), d.Count} })
 		},
 		func(in []domainDoc) []cordon.DomainCount {
 			return each(in, moments, func(d *domainDoc) cordon.DomainCount { return cordon.DomainCount(*d) })
@@ -335,7 +336,7 @@ func Domains(p *[]cordon.DomainCount) Column {
 func KindsText(kinds []cordon.Kind) string {
 	s := "|"
 	for _, k := range kinds[:min(len(kinds), few)] {
-		s += Clean(string(k), name) + "|"
+		s += text.Clean(string(k), name) + "|"
 	}
 	return s
 }

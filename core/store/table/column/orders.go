@@ -2,6 +2,7 @@ package column
 
 import (
 	"cordon"
+	"cordon/internal/text"
 )
 
 // What people and core ordered, and what routers say of it.
@@ -21,8 +22,8 @@ type actionDoc struct {
 }
 
 func actionTo(a *cordon.Action) actionDoc {
-	return actionDoc{Clean(a.ID, name), Clean(string(a.Verb), name), Clean(string(a.Mode), name), Clean(a.Entity.Device, name),
-		targetTo(&a.Entity.Target), Clean(a.Incident, name), Clean(a.Reason, line), Clean(a.Purpose, name), Micros(a.At),
+	return actionDoc{text.Clean(a.ID, name), text.Clean(string(a.Verb), name), text.Clean(string(a.Mode), name), text.Clean(a.Entity.Device, name),
+		targetTo(&a.Entity.Target), text.Clean(a.Incident, name), text.Clean(a.Reason, line), text.Clean(a.Purpose, name), Micros(a.At),
 		Micros(a.Expires), rateDoc(a.Rate)}
 }
 
@@ -53,7 +54,7 @@ type enforcedDoc struct {
 func Enforced(p *cordon.Enforced) Column {
 	return document[cordon.Enforced, enforcedDoc]{p, func(e *cordon.Enforced) enforcedDoc {
 		return enforcedDoc{e.Shared, each(e.InForce, inForce, actionTo), each(e.Refused, inForce, func(r *cordon.Refusal) refusalDoc {
-			return refusalDoc{Clean(r.What, name), Clean(r.Why, line)}
+			return refusalDoc{text.Clean(r.What, name), text.Clean(r.Why, line)}
 		})}
 	}, func(d enforcedDoc) cordon.Enforced {
 		return cordon.Enforced{Version: p.Version, Shared: d.Shared, InForce: each(d.InForce, inForce, actionFrom),
@@ -69,7 +70,7 @@ type saidDoc struct {
 }
 
 func saidTo(s *cordon.DesiredDevice) saidDoc {
-	d := saidDoc{Device: Clean(s.Device, name), Name: Clean(s.Name, name), Policy: Clean(string(s.Policy), name)}
+	d := saidDoc{Device: text.Clean(s.Device, name), Name: text.Clean(s.Name, name), Policy: text.Clean(string(s.Policy), name)}
 	if s.Class != nil {
 		c := s.Class.String()
 		d.Class = &c
@@ -132,15 +133,15 @@ func desiredTo(d *cordon.Desired) desiredDoc {
 	return desiredDoc{
 		Devices: each(d.Devices, many, saidTo),
 		Orders: each(d.Orders, many, func(o *cordon.Order) orderDoc {
-			return orderDoc{Clean(o.ID, name), Clean(string(o.Verb), name), Clean(o.Entity.Device, name), targetTo(&o.Entity.Target),
-				rateDoc(o.Rate), Clean(o.Reason, line), Clean(o.By, name), Micros(o.At), Micros(o.Expires)}
+			return orderDoc{text.Clean(o.ID, name), text.Clean(string(o.Verb), name), text.Clean(o.Entity.Device, name), targetTo(&o.Entity.Target),
+				rateDoc(o.Rate), text.Clean(o.Reason, line), text.Clean(o.By, name), Micros(o.At), Micros(o.Expires)}
 		}),
 		Allowed: each(d.Allowed, many, func(p *cordon.Permission) permissionDoc {
-			return permissionDoc{Clean(p.ID, name), Clean(p.Device, name), targetTo(&p.Target), Clean(p.Reason, line),
-				Clean(p.By, name), Micros(p.At), Micros(p.Expires)}
+			return permissionDoc{text.Clean(p.ID, name), text.Clean(p.Device, name), targetTo(&p.Target), text.Clean(p.Reason, line),
+				text.Clean(p.By, name), Micros(p.At), Micros(p.Expires)}
 		}),
 		Released: each(d.Released, many, func(r *cordon.Release) releaseDoc {
-			return releaseDoc{Clean(r.Action, name), Clean(r.Device, name), Clean(r.By, name), Micros(r.At), Micros(r.Expires)}
+			return releaseDoc{text.Clean(r.Action, name), text.Clean(r.Device, name), text.Clean(r.By, name), Micros(r.At), Micros(r.Expires)}
 		}),
 	}
 }
@@ -209,13 +210,13 @@ func Health(p *cordon.Health) Column {
 		if len(counters) > moments {
 			counters = nil
 		}
-		return healthDoc{Micros(h.At), Clean(h.Mode, name), Clean(h.Why, line), Clean(string(h.Policy), name), Clean(h.Eyes, name),
+		return healthDoc{Micros(h.At), text.Clean(h.Mode, name), text.Clean(h.Why, line), text.Clean(string(h.Policy), name), text.Clean(h.Eyes, name),
 			h.Boot, h.Uptime, h.Resident, h.Devices, h.InForce, h.Clock,
 			each(h.Lacks, few, func(l *cordon.Shortcoming) lackDoc {
-				return lackDoc{Clean(l.Name, name), Clean(l.Text, line), Clean(l.Mend, line)}
+				return lackDoc{text.Clean(l.Name, name), text.Clean(l.Text, line), text.Clean(l.Mend, line)}
 			}),
 			each(h.Parts, few, func(p *cordon.Part) partDoc {
-				return partDoc{Clean(p.Name, name), Clean(p.State, name), Clean(p.Why, line)}
+				return partDoc{text.Clean(p.Name, name), text.Clean(p.State, name), text.Clean(p.Why, line)}
 			}),
 			counters, h.Lost}
 	}, func(d healthDoc) cordon.Health {
