@@ -36,7 +36,7 @@ func (s *Store) desired(ctx context.Context, tx dialect.Tx, site string) (cordon
 
 // ChangeDesired changes what a site's router should do, one version up, and adds the line
 // of the record, both or nothing. change gets what is desired now, without what is over;
-// it may be called several times, and its error is returned as it is.
+// it may be called several times, and its error is wrapped.
 func (s *Store) ChangeDesired(ctx context.Context, site string, a cordon.Audit, change func(*cordon.Desired) error) (d cordon.Desired, err error) {
 	err = s.write(ctx, func(tx dialect.Tx) error {
 		home, err := s.site(ctx, tx, site, tx.ForUpdate())
@@ -130,7 +130,7 @@ func numberRow(n *uint64) []any { return []any{column.Number(n)} }
 
 // ChangeShadows changes the rules in shadow and adds the line of the record, both or
 // nothing. It returns the number of the change. change gets what is not over; it may be
-// called several times, and its error is returned as it is.
+// called several times, and its error is wrapped.
 func (s *Store) ChangeShadows(ctx context.Context, a cordon.Audit, change func([]cordon.Shadow) ([]cordon.Shadow, error)) (number uint64, err error) {
 	err = s.write(ctx, func(tx dialect.Tx) error {
 		if number, err = nextChange(ctx, tx); err != nil {

@@ -43,7 +43,7 @@ type Store struct {
 
 	cfg    Config
 	db     *dialect.DB
-	budget int // see list.go
+	budget int // how many rows a list looks at: table.DefaultBudget, but in tests
 
 	stored, doubled, refused atomic.Uint64
 
