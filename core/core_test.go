@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"cordon"
 	"cordon/wire"
@@ -17,6 +19,7 @@ import (
 // shelf stores reports, but for those that it can never take, and none while away.
 type shelf struct {
 	away   bool
+	gone   time.Time // until then there is no database
 	bad    []uint64
 	stored []uint64
 	most   int // reports in one call
@@ -24,7 +27,10 @@ type shelf struct {
 
 func (s *shelf) Ingest(_ context.Context, reports []cordon.Report) (events []cordon.Event, err error) {
 	if s.away {
-		return nil, errors.New("the database is away")
+		return nil, errors.New("the database is not itself")
+	}
+	if time.Now().Before(s.gone) {
+		return nil, cordon.ErrUnavailable
 	}
 	s.most = max(s.most, len(reports))
 	for _, r := range reports {
@@ -78,6 +84,26 @@ func TestIngest(t *testing.T) {
 			t.Errorf("no %q among the metrics", want)
 		}
 	}
+}
+
+// TestAway holds reports while the database is away, and gives them back if that takes
+// long.
+func TestAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{gone: time.Now().Add(holdFor / 2)}
+		var log strings.Builder
+		i := &ingest{store: s, metrics: newMetrics(), log: slog.New(slog.NewTextHandler(&log, nil)), tell: func([]cordon.Event) {}, watch: func([]cordon.Report) {}}
+		if err := i.handle(t.Context(), [][]byte{message(t, 1, 10)}); err != nil || len(s.stored) != 10 {
+			t.Errorf("%v, %d stored", err, len(s.stored))
+		}
+		if n := strings.Count(log.String(), "\n"); n != 2 {
+			t.Errorf("%d lines in the log, want that it is away, and back:\n%s", n, log.String())
+		}
+		s.gone = time.Now().Add(time.Hour)
+		if err := i.handle(t.Context(), [][]byte{message(t, 11, 20)}); err == nil || len(s.stored) != 10 {
+			t.Errorf("%v, %d stored", err, len(s.stored))
+		}
+	})
 }
 
 func operationOf(m *metrics, err error) *httptest.Server {

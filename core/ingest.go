@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"time"
 
 	"cordon"
 	"cordon/wire"
@@ -39,6 +40,8 @@ type ingest struct {
 	watch   func([]cordon.Report) // is told what was stored
 	metrics *metrics
 	log     *slog.Logger
+
+	away bool // the database, at the last try
 }
 
 // handle stores the reports of some messages. An error means that none of them may be
@@ -56,12 +59,44 @@ func (i *ingest) handle(ctx context.Context, messages [][]byte) error {
 	}
 	for len(reports) > 0 {
 		n := min(len(reports), maxIngest)
-		if err := i.take(ctx, reports[:n]); err != nil {
+		if err := i.wait(ctx, reports[:n]); err != nil {
 			return err
 		}
 		reports = reports[n:]
 	}
 	return nil
+}
+
+// How long reports are held while the database is away, and how often it is tried: well
+// below the time after which the bus gives them to another instance.
+const (
+	holdFor  = 10 * time.Second
+	tryEvery = 500 * time.Millisecond
+)
+
+// wait stores reports, and waits while the database is away: to give them back and take
+// the next would only put them into disorder.
+func (i *ingest) wait(ctx context.Context, reports []cordon.Report) error {
+	for begun := time.Now(); ; {
+		err := i.take(ctx, reports)
+		switch {
+		case err == nil:
+			if i.away {
+				i.away = false
+				i.log.InfoContext(ctx, "the database takes reports again")
+			}
+			return nil
+		case !errors.Is(err, cordon.ErrUnavailable) || ctx.Err() != nil:
+			i.log.WarnContext(ctx, "reports come again", "reports", len(reports), "err", err)
+			return err
+		case !i.away:
+			i.away = true
+			i.log.ErrorContext(ctx, "the database takes no reports: they wait on the bus", "err", err)
+		}
+		if time.Since(begun) > holdFor || !sleep(ctx, tryEvery) {
+			return err
+		}
+	}
 }
 
 // take stores reports in one transaction. If one of them can never be stored, it halves

@@ -140,8 +140,8 @@ func (b *Bus) handle(ctx context.Context, batch []jetstream.Msg, handle func(con
 		data[i] = m.Data()
 	}
 	err := handle(ctx, data)
-	if err != nil && ctx.Err() == nil {
-		b.cfg.Log.WarnContext(ctx, "messages come again", "subject", batch[0].Subject(), "messages", len(batch), "err", err)
+	if err != nil && ctx.Err() == nil { // the handler has said why
+		b.cfg.Log.DebugContext(ctx, "messages come again", "subject", batch[0].Subject(), "messages", len(batch), "err", err)
 	}
 	if err == nil {
 		if err := acknowledge(ctx, batch); err != nil { // they come again, which is no harm
