@@ -59,14 +59,14 @@ func (d desk) Allow(ctx context.Context, r control.AllowRequest) (control.Outcom
 		if err != nil {
 			return out, err
 		}
-		p := permission{ID: incident.ID("allow", id, r.To, d.p.now.String()), Device: id, To: r.To, Target: target,
-			Reason: r.Reason, By: r.By, At: d.p.now, Expires: d.p.now.Add(r.For)}
-		if err := d.permissions.add(p, d.p.now); err != nil {
+		p := permission{ID: incident.ID("allow", id, r.To, d.p.Now.String()), Device: id, To: r.To, Target: target,
+			Reason: r.Reason, By: r.By, At: d.p.Now, Expires: d.p.Now.Add(r.For)}
+		if err := d.permissions.add(p, d.p.Now); err != nil {
 			return out, err
 		}
 		d.asked()
-		out.Allowed = []control.Allowed{p.shown(d.p.wall)}
-		for _, a := range d.p.enforcer.Active(d.p.now) {
+		out.Allowed = []control.Allowed{p.shown(d.p.Wall)}
+		for _, a := range d.p.Enforcer.Active(d.p.Now) {
 			if a.Verb != cordon.VerbBlock || !p.covers(stub(a.Entity.Device), &a) {
 				continue
 			}
@@ -106,8 +106,8 @@ func (d desk) Quarantine(ctx context.Context, r control.QuarantineRequest) (cont
 		}
 		e := cordon.Entity{Device: v.ID}
 		a := cordon.Action{ID: incident.ID("act", "by-hand", string(cordon.VerbQuarantine), e.String()), Verb: cordon.VerbQuarantine,
-			Mode: cordon.ModeDo, Entity: e, Reason: reason, Purpose: cordon.PurposeSecurity, At: d.p.now, Expires: d.p.now.Add(r.For)}
-		if _, err := d.p.enforcer.Apply(ctx, device, &a); err != nil {
+			Mode: cordon.ModeDo, Entity: e, Reason: reason, Purpose: cordon.PurposeSecurity, At: d.p.Now, Expires: d.p.Now.Add(r.For)}
+		if _, err := d.p.Enforcer.Apply(ctx, device, &a); err != nil {
 			return out, fmt.Errorf("quarantine: %w", err)
 		}
 		d.by[a.ID] = r.By
@@ -123,10 +123,10 @@ func (d desk) Release(ctx context.Context, r control.ReleaseRequest) (control.Ou
 	return ask(ctx, d.live, func() (out control.Outcome, err error) {
 		if p, ok := d.permissions.remove(r.What); ok {
 			d.asked()
-			out.Revoked = []control.Allowed{p.shown(d.p.wall)}
+			out.Revoked = []control.Allowed{p.shown(d.p.Wall)}
 			return out, nil
 		}
-		active := d.p.enforcer.Active(d.p.now)
+		active := d.p.Enforcer.Active(d.p.Now)
 		device := ""
 		if !slices.ContainsFunc(active, func(a cordon.Action) bool { return a.ID == r.What }) {
 			v, err := control.Find(d.devices(), r.What)
@@ -157,7 +157,7 @@ func (d desk) Release(ctx context.Context, r control.ReleaseRequest) (control.Ou
 
 // end ends an action and notes that in the outcome.
 func (d desk) end(ctx context.Context, a *cordon.Action, by string, out *control.Outcome) error {
-	if err := d.p.enforcer.Release(ctx, a.ID); err != nil {
+	if err := d.p.Enforcer.Release(ctx, a.ID); err != nil {
 		return fmt.Errorf("release %s: %w", a.ID, err)
 	}
 	out.Ended = append(out.Ended, d.shown(a))

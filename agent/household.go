@@ -9,6 +9,7 @@ import (
 	"cordon/agent/config"
 	"cordon/agent/control"
 	"cordon/agent/desired"
+	"cordon/agent/pipeline"
 	"cordon/agent/state"
 )
 
@@ -17,7 +18,7 @@ import (
 type household struct {
 	policy      cordon.Policy                   // of devices of which nobody said anything
 	pinned      map[string]cordon.DesiredDevice // by the configuration, which has the last word
-	p           *pipeline
+	p           *pipeline.Pipeline
 	diary       *diary
 	permissions permissions
 	byHand      map[string]*state.Device // what was told and remembered
@@ -87,10 +88,10 @@ func (h *household) protectsAll() bool {
 // allowed reports whether somebody allowed what an action would stop, or ended it
 // before.
 func (h *household) allowed(d *cordon.Device, a *cordon.Action) bool {
-	if h.permissions.allow(d, a, h.p.now) {
+	if h.permissions.allow(d, a, h.p.Now) {
 		return true
 	}
-	wall := h.p.wall(h.p.now)
+	wall := h.p.Wall(h.p.Now)
 	if _, held := desired.Holds(h.held, a, wall); held {
 		return true
 	}
@@ -103,7 +104,7 @@ func (h *household) allowed(d *cordon.Device, a *cordon.Action) bool {
 // not begin again.
 func (h *household) released(a *cordon.Action, by string) {
 	if h.orders[a.ID] {
-		h.held = append(h.held, desired.Held{ID: a.ID, By: by, Expires: h.p.wall(a.Expires)})
+		h.held = append(h.held, desired.Held{ID: a.ID, By: by, Expires: h.p.Wall(a.Expires)})
 		h.held = h.held[max(0, len(h.held)-desired.MaxHeld):]
 		if h.core != nil {
 			h.core.replan()
@@ -115,7 +116,7 @@ func (h *household) released(a *cordon.Action, by string) {
 
 // find returns the device of an ID, nil if the table has none.
 func (h *household) find(id string) *cordon.Device {
-	for _, dev := range h.p.devices.All() {
+	for _, dev := range h.p.Devices.All() {
 		if dev.ID == id {
 			return dev
 		}
@@ -127,12 +128,12 @@ func (h *household) find(id string) *cordon.Device {
 // a restart and have not been heard since.
 func (h *household) devices() []control.Device {
 	open := make(map[string]*cordon.Incident)
-	for _, i := range h.p.incident.Open() {
+	for _, i := range h.p.Incidents.Open() {
 		open[i.Device.ID] = i
 	}
 	actions := make(map[string][]control.Action)
 	var silent []*cordon.Device
-	for _, a := range h.p.enforcer.Active(h.p.now) {
+	for _, a := range h.p.Enforcer.Active(h.p.Now) {
 		id := a.Entity.Device
 		if actions[id] == nil && h.find(id) == nil {
 			silent = append(silent, stub(id))
@@ -140,11 +141,11 @@ func (h *household) devices() []control.Device {
 		actions[id] = append(actions[id], h.shown(&a))
 	}
 	var all []control.Device
-	for _, dev := range append(h.p.devices.All(), silent...) {
+	for _, dev := range append(h.p.Devices.All(), silent...) {
 		if dev.Gateway && len(dev.Addrs) == 0 {
 			continue // a port of the router
 		}
-		v := control.DeviceOf(h.p.wallDevice(dev), h.policyOf(dev), open[dev.ID], actions[dev.ID])
+		v := control.DeviceOf(h.p.WallDevice(dev), h.policyOf(dev), open[dev.ID], actions[dev.ID])
 		_, pinned := h.pinned[dev.ID]
 		v.ByHand = pinned || h.byHand[dev.ID] != nil || h.said(dev.ID).Device != ""
 		all = append(all, v)
@@ -154,15 +155,15 @@ func (h *household) devices() []control.Device {
 
 // shown returns the view of an action.
 func (h *household) shown(a *cordon.Action) control.Action {
-	told := h.p.wallAction(*a)
+	told := h.p.WallAction(*a)
 	return control.ActionOf(&told, h.by[a.ID])
 }
 
 // incidents returns the open incidents, newest first, and those that are over.
 func (h *household) incidents(all bool) []control.Incident {
 	var list []control.Incident
-	for _, i := range h.p.incident.Open() {
-		w := h.p.wallIncident(i)
+	for _, i := range h.p.Incidents.Open() {
+		w := h.p.WallIncident(i)
 		list = append(list, control.IncidentOf(w, true, h.diary.of(w.Device.ID, w.Opened)))
 	}
 	slices.Reverse(list)
@@ -186,7 +187,7 @@ func (h *household) why(device string) (control.Explanation, error) {
 			of = append(of, i)
 		}
 	}
-	allowed := h.permissions.of(v.ID, h.p.now, h.p.wall)
+	allowed := h.permissions.of(v.ID, h.p.Now, h.p.Wall)
 	if h.core != nil {
 		allowed = append(allowed, h.core.allowedFor(v.ID)...)
 	}

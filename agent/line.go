@@ -134,7 +134,7 @@ func (l *live) wallClock() int64 {
 func (l *live) trusted() bool { return l.epoch.trusted(l.wallClock()) }
 
 // clock returns the wall time, and whether it is right.
-func (l *live) clock() (cordon.Time, bool) { return l.p.wall(l.p.now), l.wasSet && l.trusted() }
+func (l *live) clock() (cordon.Time, bool) { return l.p.Wall(l.p.Now), l.wasSet && l.trusted() }
 
 // spared returns what no order may block.
 func (l *live) spared() (addrs []netip.Addr, names []string) {
@@ -170,7 +170,7 @@ func (l *live) spareCore(ctx context.Context) error {
 
 // health says how the agent is, for core.
 func (l *live) health() *cordon.Health {
-	s := &cordon.Health{At: l.p.wall(l.p.now), Mode: "normal", Policy: l.sitePolicy(), Eyes: l.seen.Name,
+	s := &cordon.Health{At: l.p.Wall(l.p.Now), Mode: "normal", Policy: l.sitePolicy(), Eyes: l.seen.Name,
 		Uptime: int64(time.Since(l.begun) / time.Second), Resident: residentBytes(), Clock: l.trusted(), Counters: l.counters()}
 	if l.run.Safe() {
 		s.Mode, s.Why = "safe", fmt.Sprintf("it ended badly %d times in a row", l.run.Crashes)
@@ -203,12 +203,12 @@ func named(port string, list []cordon.Shortcoming) []cordon.Shortcoming {
 
 // measure counts the home for a Health.
 func (h *household) measure(s *cordon.Health) {
-	for _, d := range h.p.devices.All() {
+	for _, d := range h.p.Devices.All() {
 		if !d.Gateway {
 			s.Devices++
 		}
 	}
-	for _, a := range h.p.enforcer.Active(h.p.now) {
+	for _, a := range h.p.Enforcer.Active(h.p.Now) {
 		if a.Mode == cordon.ModeDo && a.Verb != cordon.VerbNotify {
 			s.InForce++
 		}

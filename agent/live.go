@@ -19,6 +19,7 @@ import (
 	"cordon/agent/enforce/nft"
 	"cordon/agent/mend"
 	"cordon/agent/network"
+	"cordon/agent/pipeline"
 	"cordon/agent/selftest"
 	"cordon/agent/state"
 	"cordon/agent/uplink"
@@ -151,7 +152,7 @@ func (l *live) build(ctx context.Context) error {
 			return err
 		}
 	}
-	p, err := newPipeline(ctx, cfg)
+	p, err := pipeline.New(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (l *live) build(ctx context.Context) error {
 	if l.line != nil {
 		l.line.Attach(l.core)
 	}
-	p.now = cordon.Time(p.clock.Advance(l.epoch.at(monotonic())))
+	p.Now = cordon.Time(p.Clock.Advance(l.epoch.at(monotonic())))
 	l.wasSet = l.trusted()
 	return nil
 }
@@ -203,7 +204,7 @@ func (l *live) serve(ctx context.Context) error {
 		err = nil
 	}
 	if err == nil {
-		l.p.now = cordon.Time(l.epoch.at(monotonic()))
+		l.p.Now = cordon.Time(l.epoch.at(monotonic()))
 		l.store.SaveNow(l.state())
 		err = l.store.Stopped()
 	}

@@ -35,10 +35,10 @@ func (l *live) loop(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		l.p.frame(&frame)
-		l.due(l.p.now)
+		l.p.Frame(&frame)
+		l.due(l.p.Now)
 		if l.core != nil {
-			l.core.tick(l.p.now)
+			l.core.tick(l.p.Now)
 		}
 		if l.changed {
 			l.changed = false

@@ -104,22 +104,22 @@ func (v *provider) send(r cordon.Report, urgent bool) {
 
 // Devices, Incidents, InForce, Wall, WallDevice and WallIncident show the home to the
 // reporter.
-func (v *provider) Devices() []*cordon.Device { return v.p.devices.All() }
+func (v *provider) Devices() []*cordon.Device { return v.p.Devices.All() }
 
 // Incidents returns the open ones.
-func (v *provider) Incidents() []*cordon.Incident { return v.p.incident.Open() }
+func (v *provider) Incidents() []*cordon.Incident { return v.p.Incidents.Open() }
 
 // InForce returns what is done, asked for or shown.
-func (v *provider) InForce() []cordon.Action { return v.p.enforcer.Active(v.p.now) }
+func (v *provider) InForce() []cordon.Action { return v.p.Enforcer.Active(v.p.Now) }
 
 // Wall converts the pipeline's time.
-func (v *provider) Wall(t cordon.Time) cordon.Time { return v.p.wall(t) }
+func (v *provider) Wall(t cordon.Time) cordon.Time { return v.p.Wall(t) }
 
 // WallDevice returns a copy with wall times.
-func (v *provider) WallDevice(d *cordon.Device) *cordon.Device { return v.p.wallDevice(d) }
+func (v *provider) WallDevice(d *cordon.Device) *cordon.Device { return v.p.WallDevice(d) }
 
 // WallIncident returns a copy with wall times.
-func (v *provider) WallIncident(i *cordon.Incident) *cordon.Incident { return v.p.wallIncident(i) }
+func (v *provider) WallIncident(i *cordon.Incident) *cordon.Incident { return v.p.WallIncident(i) }
 
 // Health says how the agent is.
 func (v *provider) Health() *cordon.Health { return v.env.health() }
@@ -165,7 +165,7 @@ func (v *provider) Desired(ctx context.Context, d *cordon.Desired, unknown []str
 			v.apply()
 		}
 		v.reporter.Changed()
-		v.reporter.Tick(v.p.now)
+		v.reporter.Tick(v.p.Now)
 	})
 }
 
@@ -178,18 +178,18 @@ func (v *provider) Shared(ctx context.Context, number uint64, shadows []cordon.S
 			v.shadows = shadows[:min(len(shadows), desired.MaxShadows)]
 		}
 		v.reporter.Changed()
-		v.reporter.Tick(v.p.now)
+		v.reporter.Tick(v.p.Now)
 	})
 }
 
 // shadowed reports whether a shadow lies on a detection.
 func (v *provider) shadowed(d *cordon.Detection) bool {
-	return len(v.shadows) > 0 && desired.Shadowed(v.shadows, d.Kind, d.Device.Model, version(), v.p.wall(v.p.now))
+	return len(v.shadows) > 0 && desired.Shadowed(v.shadows, d.Kind, d.Device.Model, version(), v.p.Wall(v.p.Now))
 }
 
 // apply makes a plan and carries it out.
 func (v *provider) apply() {
-	v.planned, v.again, v.refused = v.p.now, false, nil
+	v.planned, v.again, v.refused = v.p.Now, false, nil
 	before := v.plan.Devices
 	policy := v.sitePolicy()
 	v.plan = desired.Make(&v.site, v.unknown, v.world())
@@ -202,12 +202,12 @@ func (v *provider) apply() {
 	}
 	for id, old := range before {
 		if now, still := v.plan.Devices[id]; !still || now.Name != old.Name || !sameClass(now.Class, old.Class) {
-			v.p.devices.Tell(id)
+			v.p.Devices.Tell(id)
 		}
 	}
 	for id := range v.plan.Devices {
 		if _, known := before[id]; !known {
-			v.p.devices.Tell(id)
+			v.p.Devices.Tell(id)
 		}
 	}
 	if policy != v.sitePolicy() || len(before)+len(v.plan.Devices) > 0 {
@@ -216,7 +216,7 @@ func (v *provider) apply() {
 	if len(v.plan.End)+len(v.plan.Begin) > 0 {
 		v.env.asked()
 	}
-	v.p.changed()
+	v.p.Changed()
 }
 
 func sameClass(a, b *cordon.Class) bool { return a == b || a != nil && b != nil && *a == *b }
@@ -235,7 +235,7 @@ func (v *provider) world() desired.World {
 	there := make(map[string]bool)
 	for _, a := range v.InForce() {
 		there[a.ID] = true
-		w.InForce = append(w.InForce, desired.InForce{Action: v.p.wallAction(a), By: v.by[a.ID], Order: v.orders[a.ID]})
+		w.InForce = append(w.InForce, desired.InForce{Action: v.p.WallAction(a), By: v.by[a.ID], Order: v.orders[a.ID]})
 	}
 	for id := range v.orders { // what has ended by itself
 		if !there[id] {
@@ -248,7 +248,7 @@ func (v *provider) world() desired.World {
 
 // end ends an action.
 func (v *provider) end(e desired.End) {
-	if err := v.p.enforcer.Release(v.p.ctx, e.ID); err != nil {
+	if err := v.p.Enforcer.Release(v.p.Context(), e.ID); err != nil {
 		v.env.check("end what core released", err)
 		v.refused = append(v.refused, cordon.Refusal{What: e.ID, Why: err.Error()})
 		return
@@ -267,13 +267,13 @@ func (v *provider) begin(b *desired.Begin) {
 		return
 	}
 	a := b.Action
-	a.At, a.Expires = v.p.now, v.p.now.Add(told.Expires.Sub(told.At))
+	a.At, a.Expires = v.p.Now, v.p.Now.Add(told.Expires.Sub(told.At))
 	device := v.find(a.Entity.Device)
 	if device == nil {
 		device = stub(a.Entity.Device)
 	}
 	v.by[a.ID], v.orders[a.ID] = b.By, true
-	if _, err := v.p.enforcer.Apply(v.p.ctx, device, &a); err != nil {
+	if _, err := v.p.Enforcer.Apply(v.p.Context(), device, &a); err != nil {
 		v.env.check("put an order in force", err)
 		v.refused = append(v.refused, cordon.Refusal{What: b.ID, Why: err.Error()})
 		v.reporter.Failed(&told, err)
@@ -282,7 +282,7 @@ func (v *provider) begin(b *desired.Begin) {
 		return
 	}
 	if a.Verb == cordon.VerbQuarantine {
-		v.quarantined = append(v.quarantined, v.p.now)
+		v.quarantined = append(v.quarantined, v.p.Now)
 	}
 	v.ordered(&a)
 }
@@ -292,7 +292,7 @@ func (v *provider) guard(b *desired.Begin) string {
 	if b.Verb != cordon.VerbQuarantine || slices.ContainsFunc(v.plan.End, func(e desired.End) bool { return e.ID == b.ID }) {
 		return ""
 	}
-	v.quarantined = slices.DeleteFunc(v.quarantined, func(at cordon.Time) bool { return v.p.now.Sub(at) >= time.Hour })
+	v.quarantined = slices.DeleteFunc(v.quarantined, func(at cordon.Time) bool { return v.p.Now.Sub(at) >= time.Hour })
 	if len(v.quarantined) >= desired.QuarantinesAnHour {
 		return fmt.Sprintf("%d devices were cut off by order within the last hour already", len(v.quarantined))
 	}
@@ -301,7 +301,7 @@ func (v *provider) guard(b *desired.Begin) string {
 
 // ordered tells of an action that somebody ordered, here or at core.
 func (h *household) ordered(a *cordon.Action) {
-	told := h.p.wallAction(*a)
+	told := h.p.WallAction(*a)
 	h.diary.Action(&told)
 	if h.core != nil {
 		h.core.reporter.Action(&told)

@@ -17,6 +17,7 @@ import (
 	"cordon/agent/control"
 	"cordon/agent/desired"
 	"cordon/agent/packet"
+	"cordon/agent/pipeline"
 	"cordon/lab/synth"
 )
 
@@ -34,7 +35,7 @@ func (o *office) Report(r cordon.Report, urgent bool) {
 	o.told, o.urgent = append(o.told, r), append(o.urgent, urgent)
 }
 
-func (o *office) clock() (cordon.Time, bool)           { return o.p.wall(o.p.now), !o.unset }
+func (o *office) clock() (cordon.Time, bool)           { return o.p.Wall(o.p.Now), !o.unset }
 func (o *office) spared() ([]netip.Addr, []string)     { return nil, nil }
 func (o *office) health() *cordon.Health               { return &cordon.Health{Mode: "normal"} }
 func (o *office) status() control.Status               { return control.Status{Mode: "normal"} }
@@ -59,7 +60,7 @@ func newOffice(t *testing.T, scenario string, policy cordon.Policy) *office {
 	if err := o.attach(o, o, &cfg); err != nil {
 		t.Fatal(err)
 	}
-	if o.p, err = newPipeline(context.Background(), cfg); err != nil {
+	if o.p, err = pipeline.New(context.Background(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -73,8 +74,8 @@ func (o *office) play(t *testing.T, stop func() bool) {
 		if err := o.source.Next(&f); err != nil {
 			return
 		}
-		o.p.frame(&f)
-		o.core.tick(o.p.now)
+		o.p.Frame(&f)
+		o.core.tick(o.p.Now)
 		if stop != nil && stop() {
 			return
 		}
@@ -83,9 +84,9 @@ func (o *office) play(t *testing.T, stop func() bool) {
 
 // idle lets time pass without packets.
 func (o *office) idle(span time.Duration) {
-	for end := o.p.now.Add(span); o.p.now < end; {
-		o.p.frame(&packet.Frame{Time: int64(o.p.now.Add(100 * time.Millisecond))})
-		o.core.tick(o.p.now)
+	for end := o.p.Now.Add(span); o.p.Now < end; {
+		o.p.Frame(&packet.Frame{Time: int64(o.p.Now.Add(100 * time.Millisecond))})
+		o.core.tick(o.p.Now)
 	}
 }
 
@@ -117,7 +118,7 @@ func (o *office) forget() { o.told, o.urgent = nil, nil }
 
 // inForce returns the verbs that are done.
 func (o *office) inForce() (verbs []string) {
-	for _, a := range o.p.enforcer.Active(o.p.now) {
+	for _, a := range o.p.Enforcer.Active(o.p.Now) {
 		if a.Mode == cordon.ModeDo && a.Verb != cordon.VerbNotify {
 			verbs = append(verbs, string(a.Verb))
 		}
@@ -131,7 +132,7 @@ func (o *office) acted() bool { return o.sorts()["action done"] >= 3 }
 // infected returns the device that is in trouble.
 func (o *office) infected(t *testing.T) *cordon.Device {
 	t.Helper()
-	open := o.p.incident.Open()
+	open := o.p.Incidents.Open()
 	if len(open) != 1 {
 		t.Fatalf("%d incidents", len(open))
 	}
@@ -170,9 +171,9 @@ func TestTold(t *testing.T) {
 // comes again.
 func TestDesired(t *testing.T) {
 	o := newOffice(t, "mirai", cordon.PolicyObserve)
-	o.play(t, func() bool { return len(o.p.devices.All()) > 3 })
+	o.play(t, func() bool { return len(o.p.Devices.All()) > 3 })
 	var lamp *cordon.Device
-	for _, d := range o.p.devices.All() {
+	for _, d := range o.p.Devices.All() {
 		if !d.Gateway {
 			lamp = d
 		}
@@ -226,7 +227,7 @@ func TestDesired(t *testing.T) {
 // when it takes the orders back in between; an hour later it may again.
 func TestTooManyOrders(t *testing.T) {
 	o := newOffice(t, "mirai", cordon.PolicyObserve)
-	o.play(t, func() bool { return len(o.p.devices.All()) > 3 })
+	o.play(t, func() bool { return len(o.p.Devices.All()) > 3 })
 	wall, _ := o.clock()
 	desire := func(version uint64, from, to int) {
 		d := &cordon.Desired{Version: version}
@@ -253,7 +254,7 @@ func TestTooManyOrders(t *testing.T) {
 // begin again.
 func TestWithdrawn(t *testing.T) {
 	o := newOffice(t, "mirai", cordon.PolicyObserve)
-	o.play(t, func() bool { return len(o.p.devices.All()) > 3 })
+	o.play(t, func() bool { return len(o.p.Devices.All()) > 3 })
 	wall, _ := o.clock()
 	order := func(id string) cordon.Order {
 		return cordon.Order{ID: id, Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "02:00:00:00:00:77"}, By: "Ada", Expires: wall.Add(time.Hour)}
@@ -269,8 +270,8 @@ func TestWithdrawn(t *testing.T) {
 		t.Errorf("in force %v", got)
 	}
 	desire(3, order("b"))
-	a := o.p.enforcer.Active(o.p.now)[0]
-	if err := o.p.enforcer.Release(context.Background(), a.ID); err != nil {
+	a := o.p.Enforcer.Active(o.p.Now)[0]
+	if err := o.p.Enforcer.Release(context.Background(), a.ID); err != nil {
 		t.Fatal(err)
 	}
 	o.released(&a, "root")
@@ -293,7 +294,7 @@ func TestWithdrawn(t *testing.T) {
 func TestReleasedAlone(t *testing.T) {
 	o := newOffice(t, "calm", cordon.PolicyObserve)
 	o.core = nil
-	a := cordon.Action{ID: "order-1", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "02:00:00:00:00:77"}, Expires: o.p.now.Add(time.Hour)}
+	a := cordon.Action{ID: "order-1", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "02:00:00:00:00:77"}, Expires: o.p.Now.Add(time.Hour)}
 	o.orders[a.ID] = true
 	o.released(&a, "root")
 	if len(o.orders) > 0 || len(o.held) != 1 || o.held[0].ID != a.ID || o.held[0].By != "root" {
@@ -306,8 +307,8 @@ func TestReleasedAlone(t *testing.T) {
 func TestNothingDesired(t *testing.T) {
 	o := newOffice(t, "calm", cordon.PolicyObserve)
 	order := cordon.Order{ID: "order-1", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "02:00:00:00:00:77"}, By: "Ada"}
-	a := cordon.Action{ID: order.ID, Verb: order.Verb, Mode: cordon.ModeDo, Entity: order.Entity, At: o.p.now, Expires: o.p.now.Add(time.Hour)}
-	if _, err := o.p.enforcer.Apply(context.Background(), stub(a.Entity.Device), &a); err != nil {
+	a := cordon.Action{ID: order.ID, Verb: order.Verb, Mode: cordon.ModeDo, Entity: order.Entity, At: o.p.Now, Expires: o.p.Now.Add(time.Hour)}
+	if _, err := o.p.Enforcer.Apply(context.Background(), stub(a.Entity.Device), &a); err != nil {
 		t.Fatal(err)
 	}
 	o.orders[a.ID], o.by[a.ID] = true, order.By
@@ -352,7 +353,7 @@ func TestReleased(t *testing.T) {
 // TestShadowed: under a shadow nothing is done, and core hears what was found.
 func TestShadowed(t *testing.T) {
 	o := newOffice(t, "mirai", cordon.PolicyProtect)
-	shadows := []cordon.Shadow{{ID: "s", Kind: "*", Expires: o.p.now.Add(100 * 365 * 24 * time.Hour)}}
+	shadows := []cordon.Shadow{{ID: "s", Kind: "*", Expires: o.p.Now.Add(100 * 365 * 24 * time.Hour)}}
 	if err := o.core.Shared(context.Background(), 3, shadows, true, nil); err != nil {
 		t.Fatal(err)
 	}

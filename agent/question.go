@@ -78,14 +78,14 @@ func (h *household) destinations(device string) ([]Destination, error) {
 		direction cordon.Direction
 	}
 	at := make(map[key]int)
-	h.p.flows.Of(d, func(f *cordon.Flow) {
+	h.p.Flows.Of(d, func(f *cordon.Flow) {
 		k := key{f.Peer, f.Service(), f.Proto, f.Direction}
 		i, known := at[k]
 		if !known {
 			i = len(all)
 			at[k] = i
 			all = append(all, Destination{Address: f.Peer, Port: f.Service(), Protocol: f.Proto, Direction: f.Direction.String(),
-				Name: h.p.names.Name(d, f.Peer, h.p.now), First: f.Begin})
+				Name: h.p.Names.Name(d, f.Peer, h.p.Now), First: f.Begin})
 		}
 		t := &all[i]
 		t.Flows++
@@ -97,7 +97,7 @@ func (h *household) destinations(device string) ([]Destination, error) {
 	slices.SortFunc(all, func(a, b Destination) int { return cmp.Or(cmp.Compare(b.Last, a.Last), a.Address.Compare(b.Address)) })
 	all = all[:min(len(all), maxDestinations)]
 	for i := range all {
-		all[i].First, all[i].Last = h.p.wall(all[i].First), h.p.wall(all[i].Last)
+		all[i].First, all[i].Last = h.p.Wall(all[i].First), h.p.Wall(all[i].Last)
 	}
 	return all, nil
 }

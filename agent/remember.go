@@ -41,7 +41,7 @@ func (l *live) remember() (saved state.State, err error) {
 // restore puts in force again what was when the state was saved, for what is left
 // of its time, and what people allowed.
 func (l *live) restore(ctx context.Context, saved state.State) {
-	now, wall := l.p.now, cordon.TimeOf(time.Now())
+	now, wall := l.p.Now, cordon.TimeOf(time.Now())
 	trusted := l.epoch.trusted(int64(wall))
 	for _, d := range l.cfg.Devices {
 		for _, t := range d.Allow {
@@ -68,7 +68,7 @@ func (l *live) restore(ctx context.Context, saved state.State) {
 		if again.Verb == cordon.VerbQuarantine && again.Mode == cordon.ModeDo {
 			l.kernel.Restored(d)
 		}
-		if _, err := l.p.enforcer.Apply(ctx, d, &again); err != nil {
+		if _, err := l.p.Enforcer.Apply(ctx, d, &again); err != nil {
 			l.check("put in force again", err)
 			continue
 		}
@@ -79,14 +79,14 @@ func (l *live) restore(ctx context.Context, saved state.State) {
 			l.orders[a.ID] = true
 		}
 		if l.core != nil {
-			told := l.p.wallAction(again)
+			told := l.p.WallAction(again)
 			l.core.reporter.Restored(&told, a.By)
 		}
 	}
 	for _, h := range saved.Held {
 		if left := saved.Remaining(h.Expires, h.Left, wall, trusted); left > 0 {
 			l.held = append(l.held, desired.Held{Release: h.Release, ID: h.ID, Verb: h.Verb, Entity: h.Entity, By: h.By,
-				Expires: l.p.wall(now).Add(left)})
+				Expires: l.p.Wall(now).Add(left)})
 		}
 	}
 	l.publish()
@@ -95,17 +95,17 @@ func (l *live) restore(ctx context.Context, saved state.State) {
 // state is what should survive now.
 func (l *live) state() state.State {
 	s := state.State{Trusted: l.trusted()}
-	now := l.p.now
-	s.Wall = l.p.wall(now)
-	for _, a := range l.p.enforcer.Active(now) {
+	now := l.p.Now
+	s.Wall = l.p.Wall(now)
+	for _, a := range l.p.Enforcer.Active(now) {
 		left := a.Expires.Sub(now)
-		a.At, a.Expires = l.p.wall(a.At), l.p.wall(a.Expires)
+		a.At, a.Expires = l.p.Wall(a.At), l.p.Wall(a.Expires)
 		s.Actions = append(s.Actions, state.Action{Action: a, By: l.by[a.ID], Order: l.orders[a.ID], Left: left, Addrs: l.addrsOf(a.Entity.Device)})
 	}
 	for _, p := range l.permissions {
 		if p.Expires != 0 && !p.over(now) {
 			s.Allowed = append(s.Allowed, state.Allowed{ID: p.ID, Device: p.Device, Target: p.Target, Reason: p.Reason, By: p.By,
-				At: l.p.wall(p.At), Expires: l.p.wall(p.Expires), Left: p.Expires.Sub(now)})
+				At: l.p.Wall(p.At), Expires: l.p.Wall(p.Expires), Left: p.Expires.Sub(now)})
 		}
 	}
 	for _, h := range l.held {
@@ -121,7 +121,7 @@ func (l *live) state() state.State {
 
 // addrsOf returns the addresses of the device of an ID, as far as they are known.
 func (l *live) addrsOf(id string) []netip.Addr {
-	for _, d := range l.p.devices.All() {
+	for _, d := range l.p.Devices.All() {
 		if d.ID == id {
 			return slices.Clone(d.Addrs)
 		}

@@ -47,8 +47,8 @@ func (l *live) routine(now cordon.Time) {
 // refresh tells the kernel again where the devices are that are cut off: it holds
 // their addresses for an hour only, since addresses pass to others.
 func (l *live) refresh() {
-	for _, d := range l.p.devices.All() {
-		if r := l.view.Load().find(netip.Addr{}, d.MAC); d.HasMAC && r != nil && r.quarantine != nil && l.p.now.Sub(d.LastSeen) < saveEvery {
+	for _, d := range l.p.Devices.All() {
+		if r := l.view.Load().find(netip.Addr{}, d.MAC); d.HasMAC && r != nil && r.quarantine != nil && l.p.Now.Sub(d.LastSeen) < saveEvery {
 			l.check(doingTables, l.kernel.Move(l.ctx, d))
 		}
 	}
@@ -56,10 +56,10 @@ func (l *live) refresh() {
 
 // correct follows the wall clock when it is set.
 func (l *live) correct() {
-	before := l.p.clock.Correction()
+	before := l.p.Clock.Correction()
 	by, changed := l.epoch.correction(l.wallClock(), monotonic(), before)
 	if changed {
-		l.p.clock.Correct(by)
+		l.p.Clock.Correct(by)
 		l.log.Info("clock set", "by", time.Duration(by).Round(time.Second))
 		l.dirty = true
 	}
@@ -77,7 +77,7 @@ func (l *live) check(doing string, err error) {
 		return
 	}
 	l.troubles[doing]++
-	if now := l.p.now; now.Sub(l.complained[doing]) >= time.Minute || l.troubles[doing] == 1 {
+	if now := l.p.Now; now.Sub(l.complained[doing]) >= time.Minute || l.troubles[doing] == 1 {
 		l.complained[doing] = now
 		l.log.Warn("trouble", "doing", doing, "times", l.troubles[doing], "err", err,
 			"unknown", errors.Is(err, cordon.ErrUnknown))
@@ -96,12 +96,12 @@ func (l *live) asked() {
 
 // publish gives the other goroutines a new view.
 func (l *live) publish() {
-	devices := l.p.devices.All()
-	inForce := l.p.enforcer.Active(l.p.now)
+	devices := l.p.Devices.All()
+	inForce := l.p.Enforcer.Active(l.p.Now)
 	for i := range inForce {
-		inForce[i].At, inForce[i].Expires = l.p.wall(inForce[i].At), l.p.wall(inForce[i].Expires)
+		inForce[i].At, inForce[i].Expires = l.p.Wall(inForce[i].At), l.p.Wall(inForce[i].Expires)
 	}
-	l.view.Store(newView(devices, inForce, l.p.incident.Open(), l.policyOf))
+	l.view.Store(newView(devices, inForce, l.p.Incidents.Open(), l.policyOf))
 	l.check(doingTables, l.kernel.Shield(l.ctx, l.shielded(devices)))
 }
 

@@ -15,6 +15,7 @@ import (
 	"cordon/agent/control"
 	"cordon/agent/detect/known"
 	"cordon/agent/packet"
+	"cordon/agent/pipeline"
 	"cordon/agent/uplink"
 )
 
@@ -83,12 +84,12 @@ func (s *Simulation) Run(ctx context.Context) error {
 	if err := s.attach(s, s.line, &cfg); err != nil {
 		return err
 	}
-	p, err := newPipeline(ctx, cfg)
+	p, err := pipeline.New(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	s.p = p
-	p.now = cordon.Time(p.clock.Advance(time.Now().UnixNano()))
+	p.Now = cordon.Time(p.Clock.Advance(time.Now().UnixNano()))
 	s.line.Attach(s.core)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -117,8 +118,8 @@ func (s *Simulation) loop(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("simulation: %w", err)
 		}
-		s.p.frame(&frame)
-		s.core.tick(s.p.now)
+		s.p.Frame(&frame)
+		s.core.tick(s.p.Now)
 	}
 }
 
@@ -127,7 +128,7 @@ func (s *Simulation) do(ctx context.Context, f func()) error {
 	return handOver(ctx, s.calls, s.stopped, f)
 }
 
-func (s *Simulation) clock() (cordon.Time, bool) { return s.p.wall(s.p.now), true }
+func (s *Simulation) clock() (cordon.Time, bool) { return s.p.Wall(s.p.Now), true }
 
 func (s *Simulation) spared() ([]netip.Addr, []string) { return nil, nil }
 
@@ -143,7 +144,7 @@ func (s *Simulation) check(doing string, err error) {
 
 func (s *Simulation) health() *cordon.Health {
 	line := s.line.Status()
-	h := &cordon.Health{At: s.p.wall(s.p.now), Mode: "normal", Policy: s.sitePolicy(), Eyes: "simulated", Clock: true, Boot: line.Boot,
+	h := &cordon.Health{At: s.p.Wall(s.p.Now), Mode: "normal", Policy: s.sitePolicy(), Eyes: "simulated", Clock: true, Boot: line.Boot,
 		Lost: line.Lost, Uptime: int64(time.Since(s.begun) / time.Second)}
 	s.measure(h)
 	return h
@@ -175,9 +176,9 @@ func (s *Simulation) Devices(ctx context.Context) (list []control.Device, err er
 // Release ends an action as somebody at the router would.
 func (s *Simulation) Release(ctx context.Context, id, by string) (err error) {
 	stopped := s.do(ctx, func() {
-		for _, a := range s.p.enforcer.Active(s.p.now) {
+		for _, a := range s.p.Enforcer.Active(s.p.Now) {
 			if a.ID == id {
-				if err = s.p.enforcer.Release(ctx, id); err == nil {
+				if err = s.p.Enforcer.Release(ctx, id); err == nil {
 					s.released(&a, by)
 				}
 			}

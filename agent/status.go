@@ -32,18 +32,18 @@ func (l *live) status() control.Status {
 
 // tally counts what is known and in force.
 func (h *household) tally(s *control.Status) {
-	for _, i := range h.p.incident.Open() {
+	for _, i := range h.p.Incidents.Open() {
 		if i.Level >= cordon.Notify {
 			s.Incidents++
 		}
 	}
-	for _, a := range h.p.enforcer.Active(h.p.now) {
+	for _, a := range h.p.Enforcer.Active(h.p.Now) {
 		if a.Mode == cordon.ModeDo && a.Verb != cordon.VerbNotify {
 			s.InForce[a.Verb]++
 		}
 	}
 	for _, p := range h.permissions {
-		if !p.over(h.p.now) {
+		if !p.over(h.p.Now) {
 			s.Allowed++
 		}
 	}
@@ -78,7 +78,7 @@ func lacks(port, lack string, list []cordon.Shortcoming) (views []control.Shortc
 // hands says how what is in force gets there.
 func (l *live) hands() control.Part {
 	p := control.Part{Name: "nft", State: control.PartOK}
-	switch n := l.troubles[doingTables] + l.p.summary.Failed; {
+	switch n := l.troubles[doingTables] + l.p.Summary.Failed; {
 	case len(l.network.LAN) == 0:
 		p.State, p.Why = control.PartFailed, "no port of the home's side was found"
 	case n > 0:
@@ -103,11 +103,11 @@ func (l *live) flash() control.Part {
 
 // counters are what a person looks at when something seems wrong.
 func (l *live) counters() map[string]uint64 {
-	s, flows := &l.p.summary, l.p.flows.Stats()
+	s, flows := &l.p.Summary, l.p.Flows.Stats()
 	c := map[string]uint64{
 		"frames": s.Frames, "bytes": s.Bytes, "unreadable": s.Unreadable, "actions_failed": s.Failed,
 		"flows_opened": flows.Opened, "flows_evicted": flows.Evicted, "packets_unowned": flows.Unowned,
-		"packets_unsought": flows.Unsought, "devices_evicted": l.p.devices.Evicted(), "tables_repaired": l.repaired,
+		"packets_unsought": flows.Unsought, "devices_evicted": l.p.Devices.Evicted(), "tables_repaired": l.repaired,
 	}
 	for kind, n := range s.Detections {
 		c["detected."+string(kind)] = n

@@ -112,7 +112,7 @@ func (l *live) test(ctx context.Context, what string, do, undo func() error) sel
 // setNetwork tells every stage what the router connects now.
 func (l *live) setNetwork(n cordon.Network) {
 	l.network = n
-	l.p.devices.SetNetwork(n, l.p.now)
+	l.p.Devices.SetNetwork(n, l.p.Now)
 	l.check("watch the ports", l.watchPorts(n))
 	if l.guard != nil {
 		l.guard.SetNetwork(&n)

@@ -8,6 +8,7 @@ import (
 	"cordon"
 	"cordon/agent/detect/known"
 	"cordon/agent/mend"
+	"cordon/internal/oui"
 )
 
 // view is what the DNS guard and the page need to know of the home. They run on
@@ -106,7 +107,7 @@ func stub(id string) *cordon.Device {
 	} else if hw, err := net.ParseMAC(id); err == nil && len(hw) == len(d.MAC) {
 		d.MAC, d.HasMAC = cordon.MAC(hw), true
 		d.Randomised = d.MAC.Randomised()
-		d.Maker, _ = maker(d.MAC)
+		d.Maker, _ = oui.Brand(d.MAC)
 	}
 	return d
 }

@@ -28,6 +28,12 @@ var (
 		"zhejiang", "zhongshan", "zhuhai"}
 )
 
+// Brand returns the maker of mac as people call it. ok is false when nobody is known.
+func Brand(mac [6]byte) (name string, ok bool) {
+	name, ok = Maker(mac)
+	return Short(name), ok
+}
+
 // Short returns the part of a registered name that people say: "Hikvision" for
 // "Hangzhou Hikvision Digital Technology Co.,Ltd.". At least one word outside
 // round brackets always

@@ -1,4 +1,9 @@
-package agent
+// Package pipeline ties the stages of the agent together.
+//
+// Frames and the moments between them come in; detections, incidents and actions go to
+// a Sink, and actions to an Enforcer. Package agent feeds it, from a capture or from the
+// router's ports. It is owned by one goroutine.
+package pipeline
 
 import (
 	"context"
@@ -53,50 +58,55 @@ type trafficDetector interface {
 	Traffic(*cordon.Traffic, cordon.Time)
 }
 
-// pipeline is the stages of one Run, tied together.
-type pipeline struct {
+// Pipeline is the stages, tied together. The exported stages are for who shows the home
+// and orders things there.
+type Pipeline struct {
 	ctx context.Context
 	cfg Config
 
-	clock    clock.Clock
-	now      cordon.Time
+	Clock     clock.Clock
+	Now       cordon.Time // of the frame at hand
+	Names     *observe.Names
+	Devices   *device.Table
+	Flows     *flow.Table
+	Incidents *incident.Book
+	Enforcer  Enforcer
+	Summary   Summary
+
 	swept    cordon.Time // when incidents were last looked through
 	packet   packet.Packet
 	observe  *observe.Reader
-	names    *observe.Names
 	dialogue *dialogue.Table
-	devices  *device.Table
-	flows    *flow.Table
 	meter    *meter.Meter // nil where the source counts
 	byFlow   []flowDetector
 	byFact   []factDetector
 	byCount  []trafficDetector
-	incident *incident.Book
-	enforcer Enforcer
 
 	counter         Counter     // the source, if it counts by itself
 	judged, counted cordon.Time // when its traffic and its flows were last asked for
 
-	serial  uint64 // of the last detection, for its id
-	summary Summary
+	serial uint64 // of the last detection, for its id
 }
 
+// Context is done when the pipeline's work is to end.
+func (p *Pipeline) Context() context.Context { return p.ctx }
+
 // build makes the stages that need no other to be made.
-func (p *pipeline) build() {
+func (p *Pipeline) build() {
 	p.observe = observe.New(observe.Config{})
-	p.names = observe.NewNames(maxNames)
+	p.Names = observe.NewNames(maxNames)
 	p.dialogue = dialogue.New(dialogue.Config{Yield: p.said})
-	p.incident = incident.New(incident.Config{Closed: p.closed})
+	p.Incidents = incident.New(incident.Config{Closed: p.closed})
 	p.detectors()
 	if p.counter, _ = p.cfg.Source.(Counter); p.counter == nil {
-		p.meter = meter.New(meter.Config{Home: p.devices.Home, Tell: p.traffic})
+		p.meter = meter.New(meter.Config{Home: p.Devices.Home, Tell: p.traffic})
 	}
 }
 
 // detectors makes the detectors, in the order in which they judge.
-func (p *pipeline) detectors() {
+func (p *Pipeline) detectors() {
 	report := p.detected
-	down := func(d *cordon.Device, now cordon.Time) bool { return p.flows.Down(d, now) }
+	down := func(d *cordon.Device, now cordon.Time) bool { return p.Flows.Down(d, now) }
 	neighbours := lateral.New(lateral.Config{Report: report})
 	peers := p2p.New(p2p.Config{Report: report})
 	floods := flood.New(flood.Config{Down: down, Report: report})
@@ -126,37 +136,37 @@ func (p *pipeline) detectors() {
 	}
 }
 
-// frame takes one frame through the stages.
-func (p *pipeline) frame(f *packet.Frame) {
-	now := cordon.Time(p.clock.Advance(f.Time))
+// Frame takes one frame through the stages.
+func (p *Pipeline) Frame(f *packet.Frame) {
+	now := cordon.Time(p.Clock.Advance(f.Time))
 	if f.Len == 0 && len(f.Data) == 0 {
-		p.now = now
+		p.Now = now
 		p.advance(now)
 		return
 	}
-	if p.summary.Frames == 0 {
-		p.summary.First = cordon.Time(f.Time)
+	if p.Summary.Frames == 0 {
+		p.Summary.First = cordon.Time(f.Time)
 	}
-	p.summary.Frames++
-	p.summary.Bytes += uint64(f.Len)
-	p.summary.Last = cordon.Time(f.Time)
-	p.now = now
+	p.Summary.Frames++
+	p.Summary.Bytes += uint64(f.Len)
+	p.Summary.Last = cordon.Time(f.Time)
+	p.Now = now
 	p.advance(now)
 	if err := p.packet.Parse(f); err != nil {
-		p.summary.Unreadable++
+		p.Summary.Unreadable++
 	}
 	if observe.Wants(&p.packet) {
 		p.observe.Facts(&p.packet, now, p.fact)
 	}
-	p.flows.Packet(&p.packet, now)
+	p.Flows.Packet(&p.packet, now)
 	if p.meter != nil {
 		p.meter.Packet(&p.packet)
 	}
 }
 
 // advance lets time pass, for what happens without a packet.
-func (p *pipeline) advance(now cordon.Time) {
-	p.flows.Advance(now)
+func (p *Pipeline) advance(now cordon.Time) {
+	p.Flows.Advance(now)
 	if p.meter != nil {
 		p.meter.Advance(now)
 	}
@@ -165,50 +175,50 @@ func (p *pipeline) advance(now cordon.Time) {
 	}
 	if now.Sub(p.swept) >= sweepEvery {
 		p.swept = now
-		p.incident.Advance(now)
+		p.Incidents.Advance(now)
 	}
 }
 
 // fact takes what observe read from the packet at hand.
-func (p *pipeline) fact(o *cordon.Observation) {
+func (p *Pipeline) fact(o *cordon.Observation) {
 	if o.Fact == cordon.FactDNSAnswer {
-		o.Device = p.devices.Receiver(&p.packet)
+		o.Device = p.Devices.Receiver(&p.packet)
 	} else {
-		o.Device = p.devices.Sender(&p.packet, p.now)
+		o.Device = p.Devices.Sender(&p.packet, p.Now)
 	}
 	if o.Device == nil {
 		return
 	}
-	p.devices.Learn(o, &p.packet, p.now)
-	p.names.Learn(o)
+	p.Devices.Learn(o, &p.packet, p.Now)
+	p.Names.Learn(o)
 	if o.Device.Gateway || p.cfg.PolicyOf(o.Device) == cordon.PolicyOff {
 		return
 	}
 	for _, d := range p.byFact {
-		d.Observe(o, p.now)
+		d.Observe(o, p.Now)
 	}
 	if p.cfg.Observe != nil {
-		p.cfg.Observe(o, p.now)
+		p.cfg.Observe(o, p.Now)
 	}
 }
 
 // said takes what dialogue read from a flow.
-func (p *pipeline) said(o *cordon.Observation) {
+func (p *Pipeline) said(o *cordon.Observation) {
 	if p.cfg.PolicyOf(o.Flow.Device) == cordon.PolicyOff {
 		return
 	}
 	for _, d := range p.byFact {
-		d.Observe(o, p.now)
+		d.Observe(o, p.Now)
 	}
 }
 
 // flow takes what happened to a flow.
-func (p *pipeline) flow(ev cordon.FlowEvent, f *cordon.Flow) {
+func (p *Pipeline) flow(ev cordon.FlowEvent, f *cordon.Flow) {
 	if p.cfg.PolicyOf(f.Device) == cordon.PolicyOff {
 		return
 	}
 	for _, d := range p.byFlow {
-		d.Flow(ev, f, p.now)
+		d.Flow(ev, f, p.Now)
 	}
 }
 
@@ -224,7 +234,7 @@ const (
 )
 
 // gather takes what the source has counted.
-func (p *pipeline) gather(now cordon.Time) {
+func (p *Pipeline) gather(now cordon.Time) {
 	if now.Sub(p.judged) >= trafficEvery {
 		p.judged = now
 		p.trouble("read traffic", p.counter.Traffic(now, p.traffic))
@@ -235,39 +245,39 @@ func (p *pipeline) gather(now cordon.Time) {
 	}
 }
 
-func (p *pipeline) trouble(doing string, err error) {
+func (p *Pipeline) trouble(doing string, err error) {
 	if err != nil && p.cfg.Trouble != nil {
 		p.cfg.Trouble(doing, err)
 	}
 }
 
 // want tells the source that somebody reads a flow, or no longer.
-func (p *pipeline) want(f *cordon.Flow, on bool) {
+func (p *Pipeline) want(f *cordon.Flow, on bool) {
 	p.counter.Want(netip.AddrPortFrom(f.Local, f.LocalPort), netip.AddrPortFrom(f.Peer, f.PeerPort), f.Proto, on)
 }
 
 // traffic takes what a device sent and received in an interval.
-func (p *pipeline) traffic(t *cordon.Traffic) {
+func (p *Pipeline) traffic(t *cordon.Traffic) {
 	if t.Device == nil {
-		t.Device = p.devices.ByMAC(t.MAC)
+		t.Device = p.Devices.ByMAC(t.MAC)
 	}
 	if t.Device == nil || t.Device.Gateway || p.cfg.PolicyOf(t.Device) == cordon.PolicyOff {
 		return
 	}
 	for _, d := range p.byCount {
-		d.Traffic(t, p.now)
+		d.Traffic(t, p.Now)
 	}
 }
 
 // count takes what a source counted of a flow without handing it over.
-func (p *pipeline) count(c *packet.FlowCount) { p.flows.Count(c, p.now) }
+func (p *Pipeline) count(c *packet.FlowCount) { p.Flows.Count(c, p.Now) }
 
 // detected files a detection with its incident and does what follows from it.
-func (p *pipeline) detected(d cordon.Detection) {
+func (p *Pipeline) detected(d cordon.Detection) {
 	p.serial++
 	d.ID = incident.ID("det", d.Device.ID, string(d.Kind), d.At.String(), fmt.Sprint(p.serial))
 	if d.Target.Peer.IsValid() {
-		d.PeerName = p.names.Name(d.Device, d.Target.Peer, p.now)
+		d.PeerName = p.Names.Name(d.Device, d.Target.Peer, p.Now)
 	}
 	if p.cfg.Shadowed != nil && p.cfg.Shadowed(&d) {
 		d.Level = incident.Level(&d)
@@ -276,10 +286,10 @@ func (p *pipeline) detected(d cordon.Detection) {
 		}
 		return
 	}
-	dec := p.incident.Add(&d)
+	dec := p.Incidents.Add(&d)
 	d.Level = dec.Level
-	if p.wall(d.At) >= p.cfg.Since {
-		p.summary.Detections[d.Kind]++
+	if p.Wall(d.At) >= p.cfg.Since {
+		p.Summary.Detections[d.Kind]++
 		p.cfg.Sink.Detection(p.wallDetection(d))
 	}
 	c := respond.Case{Detection: &d, Incident: dec.Incident, Level: dec.Level, Quarantine: dec.Quarantine}
@@ -292,117 +302,117 @@ func (p *pipeline) detected(d cordon.Detection) {
 }
 
 // act applies an action and tells of it unless it only renews one in force.
-func (p *pipeline) act(d *cordon.Device, a *cordon.Action) {
+func (p *Pipeline) act(d *cordon.Device, a *cordon.Action) {
 	if p.cfg.Allowed != nil && p.cfg.Allowed(d, a) {
 		return
 	}
-	fresh, err := p.enforcer.Apply(p.ctx, d, a)
+	fresh, err := p.Enforcer.Apply(p.ctx, d, a)
 	switch {
 	case err != nil:
-		p.summary.Failed++
+		p.Summary.Failed++
 		p.trouble("put in force", err)
 		if p.cfg.Failed != nil {
-			told := p.wallAction(*a)
+			told := p.WallAction(*a)
 			p.cfg.Failed(&told, err)
 		}
 		return
 	case !fresh:
 		return
 	}
-	p.changed()
-	p.incident.Acted(d, a)
-	told := p.wallAction(*a)
+	p.Changed()
+	p.Incidents.Acted(d, a)
+	told := p.WallAction(*a)
 	if told.At >= p.cfg.Since {
-		p.summary.Actions[a.Verb]++
+		p.Summary.Actions[a.Verb]++
 		p.cfg.Sink.Action(&told)
 	}
 }
 
 // closed tells of an incident that is over.
-func (p *pipeline) closed(i *cordon.Incident) {
-	if p.wall(i.Last) < p.cfg.Since {
+func (p *Pipeline) closed(i *cordon.Incident) {
+	if p.Wall(i.Last) < p.cfg.Since {
 		return
 	}
-	p.summary.Incidents[i.Level]++
-	p.cfg.Sink.Incident(p.wallIncident(i))
+	p.Summary.Incidents[i.Level]++
+	p.cfg.Sink.Incident(p.WallIncident(i))
 }
 
-func (p *pipeline) changed() {
+func (p *Pipeline) Changed() {
 	if p.cfg.Changed != nil {
 		p.cfg.Changed()
 	}
 }
 
 // moved is told of a device that has other addresses now.
-func (p *pipeline) moved(d *cordon.Device) {
-	p.changed()
-	if err := p.enforcer.Move(p.ctx, d); err != nil {
-		p.summary.Failed++
+func (p *Pipeline) moved(d *cordon.Device) {
+	p.Changed()
+	if err := p.Enforcer.Move(p.ctx, d); err != nil {
+		p.Summary.Failed++
 		p.trouble("follow a device that moved", err)
 	}
 }
 
 // forget is told of a device whose record is about to go.
-func (p *pipeline) forget(d *cordon.Device) {
-	p.flows.Forget(d)
-	p.incident.Forget(d)
-	p.cfg.Sink.Device(p.wallDevice(d))
+func (p *Pipeline) forget(d *cordon.Device) {
+	p.Flows.Forget(d)
+	p.Incidents.Forget(d)
+	p.cfg.Sink.Device(p.WallDevice(d))
 }
 
-// close ends the stages in the order of the data.
-func (p *pipeline) close() {
-	p.flows.Close(p.now)
-	p.incident.Close()
-	for _, d := range p.devices.All() {
+// Close ends the stages in the order of the data.
+func (p *Pipeline) Close() {
+	p.Flows.Close(p.Now)
+	p.Incidents.Close()
+	for _, d := range p.Devices.All() {
 		if !d.Gateway {
-			p.summary.Devices++
+			p.Summary.Devices++
 		}
-		p.cfg.Sink.Device(p.wallDevice(d))
+		p.cfg.Sink.Device(p.WallDevice(d))
 	}
-	p.summary.Flows, p.summary.Dialogues = p.flows.Stats(), p.dialogue.Stats()
-	p.summary.InForce = len(p.enforcer.Active(p.now))
-	p.summary.Forgotten = p.devices.Evicted()
-	p.summary.ClockSteps = p.clock.Steps()
+	p.Summary.Flows, p.Summary.Dialogues = p.Flows.Stats(), p.dialogue.Stats()
+	p.Summary.InForce = len(p.Enforcer.Active(p.Now))
+	p.Summary.Forgotten = p.Devices.Evicted()
+	p.Summary.ClockSteps = p.Clock.Steps()
 }
 
-// wall converts the pipeline's time to wall time.
-func (p *pipeline) wall(t cordon.Time) cordon.Time { return cordon.Time(p.clock.Wall(int64(t))) }
+// Wall converts the pipeline's time to wall time.
+func (p *Pipeline) Wall(t cordon.Time) cordon.Time { return cordon.Time(p.Clock.Wall(int64(t))) }
 
-func (p *pipeline) wallAction(a cordon.Action) cordon.Action {
-	a.At, a.Expires = p.wall(a.At), p.wall(a.Expires)
+func (p *Pipeline) WallAction(a cordon.Action) cordon.Action {
+	a.At, a.Expires = p.Wall(a.At), p.Wall(a.Expires)
 	return a
 }
 
-func (p *pipeline) wallDetection(d cordon.Detection) *cordon.Detection {
-	d.At, d.Since = p.wall(d.At), p.wall(d.Since)
+func (p *Pipeline) wallDetection(d cordon.Detection) *cordon.Detection {
+	d.At, d.Since = p.Wall(d.At), p.Wall(d.Since)
 	return &d
 }
 
-// wallIncident returns a copy that nothing changes any more, with what the customer
+// WallIncident returns a copy that nothing changes any more, with what the customer
 // is told.
-func (p *pipeline) wallIncident(i *cordon.Incident) *cordon.Incident {
+func (p *Pipeline) WallIncident(i *cordon.Incident) *cordon.Incident {
 	told := *i
-	told.Opened, told.Last = p.wall(i.Opened), p.wall(i.Last)
-	told.Device = p.wallDevice(i.Device)
+	told.Opened, told.Last = p.Wall(i.Opened), p.Wall(i.Last)
+	told.Device = p.WallDevice(i.Device)
 	told.Marks = slices.Clone(i.Marks)
 	for k := range told.Marks {
-		told.Marks[k].Since = p.wall(told.Marks[k].Since)
+		told.Marks[k].Since = p.Wall(told.Marks[k].Since)
 	}
 	told.Raised = slices.Clone(i.Raised)
 	for k := range told.Raised {
-		told.Raised[k].At = p.wall(told.Raised[k].At)
+		told.Raised[k].At = p.Wall(told.Raised[k].At)
 	}
 	told.Timeline = slices.Clone(i.Timeline)
 	for k := range told.Timeline {
-		told.Timeline[k].At = p.wall(told.Timeline[k].At)
+		told.Timeline[k].At = p.Wall(told.Timeline[k].At)
 	}
 	told.Told = incident.Told(&told)
 	return &told
 }
 
-func (p *pipeline) wallDevice(d *cordon.Device) *cordon.Device {
+func (p *Pipeline) WallDevice(d *cordon.Device) *cordon.Device {
 	told := *d
-	told.FirstSeen, told.LastSeen = p.wall(d.FirstSeen), p.wall(d.LastSeen)
+	told.FirstSeen, told.LastSeen = p.Wall(d.FirstSeen), p.Wall(d.LastSeen)
 	told.Addrs, told.Reasons = slices.Clone(d.Addrs), slices.Clone(d.Reasons)
 	return &told
 }

@@ -1,4 +1,4 @@
-package agent
+package pipeline
 
 import (
 	"context"
@@ -45,15 +45,15 @@ func segment(out bool, flags byte, payload int) []byte {
 
 // established returns a pipeline in which a connection is established, and a function
 // that takes a packet of it each way through all stages.
-func established(tb testing.TB) (*pipeline, func()) {
-	p, err := newPipeline(context.Background(), Config{Source: nothing{}, Sink: nowhere{}})
+func established(tb testing.TB) (*Pipeline, func()) {
+	p, err := New(context.Background(), Config{Source: nothing{}, Sink: nowhere{}})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	now := int64(1e18)
 	feed := func(b []byte) {
 		now += 1e6
-		p.frame(&packet.Frame{Time: now, Link: packet.LinkEthernet, Len: len(b), Data: b})
+		p.Frame(&packet.Frame{Time: now, Link: packet.LinkEthernet, Len: len(b), Data: b})
 	}
 	feed(segment(true, packet.SYN, 0))
 	feed(segment(false, packet.SYN|packet.ACK, 0))
@@ -74,7 +74,7 @@ func TestKnownFlowAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(10_000, exchange); n != 0 {
 		t.Errorf("%v allocations for two packets of a known flow, want none", n)
 	}
-	if got := p.flows.Stats().Opened; got != 1 {
+	if got := p.Flows.Stats().Opened; got != 1 {
 		t.Errorf("%d flows, want 1: not the test it should be", got)
 	}
 }
