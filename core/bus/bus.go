@@ -47,6 +47,7 @@ type Bus struct {
 	cfg    Config
 	keys   *keys
 	server *server.Server // nil: external
+	turns  *turnstile
 
 	core, routers, system *nats.Conn
 	js                    jetstream.JetStream
@@ -80,9 +81,9 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bus{cfg: cfg, keys: k}
+	b := &Bus{cfg: cfg, keys: k, turns: newTurnstile()}
 	if cfg.URL == "" {
-		if b.server, err = embed(&b.cfg, k); err != nil {
+		if b.server, err = embed(&b.cfg, k, b.turns); err != nil {
 			return nil, err
 		}
 	}
@@ -248,6 +249,7 @@ type Stats struct {
 	Routers  int    // connections of routers
 	Messages uint64 // appended and not handled yet
 	Bytes    uint64 // of them
+	Busy     uint64 // connections that the embedded server sent away because too many came at once
 	Lost     uint64 // messages of routers and announcements that came faster than they were handled
 }
 
@@ -255,7 +257,7 @@ type Stats struct {
 func (b *Bus) Stats(ctx context.Context) (Stats, error) {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	st := Stats{Routers: b.connected.len(), Lost: b.lost.Load()}
+	st := Stats{Routers: b.connected.len(), Busy: b.turns.busy.Load(), Lost: b.lost.Load()}
 	for _, s := range streams {
 		on, err := b.js.Stream(ctx, s.name)
 		if err != nil {

@@ -19,8 +19,9 @@ import (
 
 // How the embedded server treats connections.
 const (
-	// handshake is how long TLS and log-in may take. 18,000 routers that return at
-	// once to two cores wait for 26 s (traps.md).
+	// handshake is how long TLS and log-in may take, each: as long as an agent waits for both
+	// (agent/uplink). Of 18,000 routers that return at once to two processors the last needs
+	// half of that (docs/reference/bus.md).
 	handshake = 45 * time.Second
 	// pingEvery and pingsLost say when a silent router is gone: within 90 s.
 	pingEvery = 30 * time.Second
@@ -37,7 +38,7 @@ const (
 )
 
 // embed starts a server in this process.
-func embed(cfg *Config, k *keys) (*server.Server, error) {
+func embed(cfg *Config, k *keys, turns *turnstile) (*server.Server, error) {
 	operator, err := jwt.DecodeOperatorClaims(k.operator)
 	if err != nil {
 		return nil, fmt.Errorf("embedded server: operator: %w", err)
@@ -50,10 +51,14 @@ func embed(cfg *Config, k *keys) (*server.Server, error) {
 	if err != nil || name == "" {
 		name = "core"
 	}
+	secured := cfg.TLS
+	if secured != nil {
+		secured = turns.guard(secured)
+	}
 	o := &server.Options{
 		ServerName: name, NoSigs: true, NoLog: true,
 		DontListen:       !cfg.Listen.IsValid(),
-		TLSConfig:        cfg.TLS,
+		TLSConfig:        secured,
 		TLSTimeout:       handshake.Seconds(),
 		AuthTimeout:      (2 * handshake).Seconds(),
 		PingInterval:     pingEvery,
