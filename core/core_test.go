@@ -6,11 +6,15 @@ import (
 	"io"
 	"log/slog"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"cordon"
 	"cordon/wire"
@@ -133,4 +137,31 @@ func TestReady(t *testing.T) {
 		t.Errorf("%q", body)
 	}
 	get(t, operationOf(m, errors.New("away")), "/healthz", 200)
+}
+
+// TestMetricsPage holds docs/reference/metrics.md to the metrics that there are.
+func TestMetricsPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/reference/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	described := make(chan *prometheus.Desc, 100)
+	m := newMetrics()
+	for _, c := range []prometheus.Collector{m.reports, m.dropped, m.refused, m.webhooks, m.retired, m.requests, &state{}} {
+		c.Describe(described)
+	}
+	close(described)
+	for d := range described {
+		name := regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1]
+		have = append(have, name)
+		if !strings.Contains(string(page), name) {
+			t.Errorf("the page does not explain %s", name)
+		}
+	}
+	for _, name := range regexp.MustCompile(`cordon_[a-z_]+`).FindAllString(string(page), -1) {
+		if !slices.Contains(have, name) {
+			t.Errorf("the page explains %s, which is none", name)
+		}
+	}
 }
