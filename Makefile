@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test test-live test-kernels check bench bench-peers bench-router eval gen demo release clean
+.PHONY: help build test test-core test-live test-kernels check bench bench-peers bench-router bench-core eval gen demo release clean
 
 # A clone that belongs to another user must build too.
 export GOFLAGS ?= -buildvcs=false
@@ -25,6 +25,10 @@ build: ## build the programs into bin/
 
 test: ## run every test, also with the race detector and on emulated routers
 	@scripts/test
+
+test-core: ## run what is about the provider's core, verbosely: real agents, crashes, power cuts (root)
+	@scripts/need pg_ctlcluster=postgresql mkfs.ext4=e2fsprogs
+	@go test -v -count=1 -timeout 20m ./wire/... ./core/... ./agent/uplink/... ./agent/report/... ./agent/desired/... ./lab/provider ./cmd/cordon-core
 
 test-live: ## run what needs a real kernel, verbosely: namespaces, eBPF, nftables (root)
 	@scripts/live
@@ -46,6 +50,11 @@ bench-peers: build ## compare speed and memory with ndpiReader, softflowd and ts
 bench-router: build ## measure what the agent costs on a router, beside softflowd and ndpiReader (root)
 	@scripts/need ip=iproute2 nft=nftables ethtool=ethtool softflowd=softflowd ndpiReader=libndpi-bin
 	@bin/cordon-lab bench-router
+
+bench-core: build ## measure what core takes of 18,000 routers, on SQLite and PostgreSQL (CORE="--part routers")
+	@scripts/need pg_ctlcluster=postgresql
+	@bin/cordon-lab bench-core $(CORE)
+	@bin/cordon-lab bench-core --database postgres $(CORE)
 
 eval: build ## judge the captures of TRUTH, as they are and disturbed (SEEDS="1 2 3")
 	@scripts/eval $(TRUTH) $(SEEDS)

@@ -17,6 +17,7 @@ var commands = []cli.Command{
 	evalCommand(),
 	peersCommand(),
 	routerCommand(),
+	coreCommand(),
 	liveCommand(),
 	detectorsCommand(),
 }

@@ -1,4 +1,4 @@
-// Package postgres runs a PostgreSQL server of its own for a test: Debian's package, in
+// Package postgres runs a PostgreSQL server of its own for a test or a measurement: Debian's package, in
 // a directory that goes with the test, with fsync on, so that what a test finds out about
 // commits holds.
 package postgres
@@ -6,7 +6,6 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -20,14 +19,22 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 )
+
+// TB is the part of testing.TB that a server needs. Programs that are not tests have
+// another (netns.Run).
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+	Skip(args ...any)
+}
 
 // Server is a running server. It listens on a socket in its directory only, under a port
 // that names the socket.
 type Server struct {
-	t      testing.TB
+	t      TB
 	bin    string
 	dir    string
 	as     *syscall.Credential // nil: this user
@@ -42,7 +49,7 @@ const ready = 60 * time.Second
 
 // Start starts a server, which ends with the test. It skips the test where PostgreSQL is
 // not installed. settings are more lines of postgresql.conf, "shared_buffers = 1GB".
-func Start(t testing.TB, settings ...string) *Server {
+func Start(t TB, settings ...string) *Server {
 	t.Helper()
 	s := &Server{t: t, bin: find(), output: &locked{}}
 	if s.bin == "" {
@@ -51,21 +58,34 @@ func Start(t testing.TB, settings ...string) *Server {
 	var err error
 	// Not t.TempDir: another user must reach it, and a socket's path has 107 bytes.
 	if s.dir, err = os.MkdirTemp("/tmp", "cordon-pg-"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("postgres: %v", err)
 	}
 	t.Cleanup(func() { os.RemoveAll(s.dir) })
 	if os.Geteuid() == 0 { // the server refuses to run as root
 		s.lend()
 	}
-	s.run("initdb", "-D", s.data(), "-U", "cordon", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-	conf := append([]string{"listen_addresses = ''", "unix_socket_directories = '" + s.dir + "'", "port = 5432", "fsync = on",
-		"synchronous_commit = on", "full_page_writes = on", "log_min_messages = error", "timezone = 'UTC'"}, settings...)
-	if err := appendFile(filepath.Join(s.data(), "postgresql.conf"), strings.Join(conf, "\n")+"\n"); err != nil {
-		t.Fatal(err)
-	}
+	s.initialize()
+	s.configure(settings)
 	s.Up()
 	t.Cleanup(s.Down)
 	return s
+}
+
+// initialize makes an empty server's files.
+func (s *Server) initialize() {
+	s.t.Helper()
+	s.run("initdb", "-D", s.data(), "-U", "cordon", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+}
+
+// configure writes the settings, in place of those of before. This file counts after
+// postgresql.conf, and the later of two lines.
+func (s *Server) configure(settings []string) {
+	s.t.Helper()
+	conf := append([]string{"listen_addresses = ''", "unix_socket_directories = '" + s.dir + "'", "port = 5432", "fsync = on",
+		"synchronous_commit = on", "full_page_writes = on", "log_min_messages = error", "timezone = 'UTC'"}, settings...)
+	if err := os.WriteFile(filepath.Join(s.data(), "postgresql.auto.conf"), []byte(strings.Join(conf, "\n")+"\n"), 0o600); err != nil {
+		s.t.Fatalf("postgres: %v", err)
+	}
 }
 
 // find returns the directory of the newest server that is installed.
@@ -99,7 +119,7 @@ func (s *Server) lend() {
 	gid, _ := strconv.Atoi(u.Gid)
 	s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	if err := os.Chown(s.dir, uid, gid); err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("postgres: %v", err)
 	}
 }
 
@@ -135,7 +155,7 @@ func (s *Server) Up() {
 		exited <- cmd.Wait()
 	}()
 	if err := <-started; err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("postgres: %v", err)
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -186,15 +206,6 @@ func (s *Server) Listens(ctx context.Context) bool {
 	}
 	c.Close()
 	return true
-}
-
-func appendFile(path, text string) error {
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
 }
 
 // locked is a buffer that the server writes to while the test reads it.
