@@ -25,6 +25,11 @@ func openPostgres(url string) (*DB, error) {
 		"plan_cache_mode": "force_custom_plan",
 		// It reads all that fits before the first row of a page.
 		"enable_bitmapscan": "off",
+		// A page is a few thousand rows of an index at most: to start processes for it takes
+		// longer than to read it, and takes the processors from everybody else. The same
+		// goes for compiling what asks for more, the census.
+		"max_parallel_workers_per_gather": "0",
+		"jit":                             "off",
 	})
 	if err != nil {
 		return nil, err
