@@ -152,7 +152,9 @@ func New(cfg Config) (*Auth, error) {
 		Key: a.key.Sum("ceremony"), Once: a.once, Now: cfg.Now, Log: cfg.Log}); err != nil {
 		return nil, fmt.Errorf("auth: passkeys of %s: %w", origin, err)
 	}
-	a.sessions = session.New(session.Config{Store: cfg.Store, Idle: cfg.Idle, Absolute: cfg.Absolute, Now: cfg.Now})
+	a.sessions = session.New(session.Config{Store: cfg.Store, Idle: cfg.Idle, Absolute: cfg.Absolute, Now: cfg.Now,
+		Token: func() (string, [32]byte) { return secret.New(secret.Session) },
+		Hash:  func(token string) ([32]byte, bool) { return secret.Hash(token, secret.Session) }})
 	return a, nil
 }
 

@@ -17,6 +17,7 @@ import (
 const (
 	API        = "cordon_"
 	Invitation = "cordon-invite_"
+	Session    = "cordon-session_"
 )
 
 // size is how many random bytes a token has.
