@@ -1,6 +1,5 @@
-// Package postgres runs a PostgreSQL server of its own for a test or a measurement: Debian's package, in
-// a directory that goes with the test, with fsync on, so that what a test finds out about
-// commits holds.
+// Package postgres runs a PostgreSQL server of its own for a test or a measurement: Debian's
+// package, with fsync on, so that what is found out about commits holds.
 package postgres
 
 import (
