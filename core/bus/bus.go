@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,7 +82,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bus{cfg: cfg, keys: k, turns: newTurnstile()}
+	b := &Bus{cfg: cfg, keys: k, turns: newTurnstile(runtime.GOMAXPROCS(0))}
 	if cfg.URL == "" {
 		if b.server, err = embed(&b.cfg, k, b.turns); err != nil {
 			return nil, err
@@ -257,7 +258,7 @@ type Stats struct {
 func (b *Bus) Stats(ctx context.Context) (Stats, error) {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	st := Stats{Routers: b.connected.len(), Busy: b.turns.busy.Load(), Lost: b.lost.Load()}
+	st := Stats{Routers: b.connected.len(), Busy: b.turns.sentAway(), Lost: b.lost.Load()}
 	for _, s := range streams {
 		on, err := b.js.Stream(ctx, s.name)
 		if err != nil {

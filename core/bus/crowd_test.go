@@ -34,6 +34,7 @@ import (
 var (
 	crowdRouters = flag.Int("routers", 2000, "BenchmarkConnections: how many come at once")
 	crowdSpread  = flag.Duration("spread", 0, "BenchmarkConnections: over what time they come")
+	crowdBackoff = flag.Duration("backoff", time.Second, "BenchmarkConnections: over what time one comes again whose first try failed; it doubles")
 	crowdWait    = flag.Duration("patience", 45*time.Second, "BenchmarkConnections: how long one waits for its connection (agent/uplink)")
 	crowdHeap    = flag.String("heap", "", "BenchmarkConnections: file for a profile of the heap while all are there")
 )
@@ -127,7 +128,7 @@ type crowd struct {
 func newCrowd(t testing.TB, b *Bus, routers int) *crowd {
 	t.Helper()
 	c := &crowd{cmd: exec.Command(os.Args[0])}
-	c.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %d", childCrowd, b.Addr(), *crowdSpread, *crowdWait))
+	c.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %d %d", childCrowd, b.Addr(), *crowdSpread, *crowdWait, *crowdBackoff))
 	c.cmd.Stderr = os.Stderr
 	out, err := c.cmd.StdoutPipe()
 	if err == nil {
@@ -183,8 +184,8 @@ func crowdAt(ctx context.Context, how string) error {
 		return err
 	}
 	var address string
-	var spread, patience time.Duration
-	if _, err := fmt.Sscan(how, &address, (*int64)(&spread), (*int64)(&patience)); err != nil {
+	var spread, patience, backoff time.Duration
+	if _, err := fmt.Sscan(how, &address, (*int64)(&spread), (*int64)(&patience), (*int64)(&backoff)); err != nil {
 		return err
 	}
 	var list [][]string
@@ -205,7 +206,7 @@ func crowdAt(ctx context.Context, how string) error {
 			if spread > 0 {
 				time.Sleep(rand.N(spread))
 			}
-			for window := time.Second; ; window = min(2*window, 5*time.Minute) { // as agent/uplink
+			for window := backoff; ; window = min(2*window, 5*time.Minute) { // as agent/uplink
 				tries.Add(1)
 				err := joinAs(ctx, address, patience, r[0], r[1], r[2])
 				if err == nil {

@@ -1,10 +1,11 @@
 package bus
 
 import (
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"runtime"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -13,39 +14,80 @@ const (
 	// beginEvery is how long at least a turn lasts, on each processor one: a third of what a
 	// connection costs (BenchmarkConnections), so that no processor waits for it.
 	beginEvery = time.Millisecond / 2
-	// queueFor is how long one may wait for its turn: a third of the time that an agent has
-	// for its connection (agent/uplink), so that whoever gets in also gets through.
-	queueFor = 15 * time.Second
+	// queueFor is how long one may wait for its turn: two thirds of the time that an agent
+	// has for its connection (agent/uplink).
+	queueFor = 30 * time.Second
 )
 
-// turnstile lets handshakes begin in the order in which they came, and as fast as there is
-// time for all that has begun. Without it thousands that come at once share the
-// processors, are all ready at the same time, and if that is too late for one, it is for
-// all: they come again, for nothing again.
+// turnstile lets handshakes begin as fast as there is time for all that has begun. Without
+// it thousands that come at once share the processors, are all ready at the same time, and
+// if that is too late for one, it is for all: they come again, for nothing again. Whoever
+// came last begins first, for it has most of its time left; who has waited too long is
+// sent away, and comes again.
 type turnstile struct {
-	turn chan struct{} // holds one for each processor
-	busy atomic.Uint64 // handshakes that were sent away
+	mu      sync.Mutex
+	free    int        // turns; guarded by mu
+	waiting *list.List // of chan struct{}, closed when it has a turn; guarded by mu
+	busy    uint64     // handshakes that were sent away; guarded by mu
 }
 
-func newTurnstile() *turnstile { return &turnstile{turn: make(chan struct{}, runtime.GOMAXPROCS(0))} }
+func newTurnstile(turns int) *turnstile { return &turnstile{free: turns, waiting: list.New()} }
 
 var errBusy = errors.New("too many connections at once")
 
 // pass waits for a turn, which lasts until whatever else can run has run: also what passed
 // before and is about to log in. So nothing has to be given back that could be lost.
 func (t *turnstile) pass() error {
-	timer := time.NewTimer(queueFor)
-	defer timer.Stop()
-	select {
-	case t.turn <- struct{}{}:
-	case <-timer.C:
-		t.busy.Add(1)
+	if !t.take() {
 		return errBusy
 	}
 	time.Sleep(beginEvery)
 	runtime.Gosched() // to the end of the queue of all that can run
-	<-t.turn
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last := t.waiting.Back(); last != nil {
+		close(t.waiting.Remove(last).(chan struct{}))
+	} else {
+		t.free++
+	}
 	return nil
+}
+
+// take waits for a turn and reports whether there was one.
+func (t *turnstile) take() bool {
+	t.mu.Lock()
+	if t.free > 0 {
+		t.free--
+		t.mu.Unlock()
+		return true
+	}
+	turn := make(chan struct{})
+	place := t.waiting.PushBack(turn)
+	t.mu.Unlock()
+	timer := time.NewTimer(queueFor)
+	defer timer.Stop()
+	select {
+	case <-turn:
+		return true
+	case <-timer.C:
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-turn: // just now
+		return true
+	default:
+		t.waiting.Remove(place)
+		t.busy++
+		return false
+	}
+}
+
+// sentAway returns how many waited in vain.
+func (t *turnstile) sentAway() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.busy
 }
 
 // guard returns a configuration whose handshakes pass the turnstile. Nobody comes back with
