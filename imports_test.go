@@ -31,7 +31,8 @@ var arrows = []struct {
 	{[]string{"cordon/wire/internal/..."}, nil},
 	{[]string{"cordon/agent"}, []string{"cordon", "cordon/wire", "cordon/internal/...", "own"}},
 	{[]string{"cordon/core"}, []string{"cordon", "cordon/wire", "cordon/portal", "cordon/internal/...", "own"}},
-	{[]string{"cordon/agent/pipeline"}, []string{"cordon", "cordon/internal/...", "cordon/agent/..."}}, // which ties the stages together
+	{[]string{"cordon/agent/pipeline", "cordon/agent/home"}, // what ties the stages together, and shows them to people and core
+		[]string{"cordon", "cordon/internal/...", "cordon/agent/..."}},
 	{[]string{"cordon/agent/uplink", "cordon/core/gateway", "cordon/core/push/agents"},
 		[]string{"cordon", "cordon/wire", "cordon/internal/..."}},
 	{[]string{"cordon/core/api/..."}, []string{"cordon", "cordon/core/auth/...", "cordon/core/provision", "cordon/internal/...",

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"io"
 
+	"cordon/agent/home"
 	"cordon/agent/packet"
 	"cordon/agent/pipeline"
 )
@@ -29,6 +30,9 @@ type (
 	ShadowSink = pipeline.ShadowSink
 	Summary    = pipeline.Summary
 )
+
+// Destination is a place that a device talked to, as Provider.Answer tells it.
+type Destination = home.Destination
 
 // Run judges the frames of a source until it ends or ctx is done. The error is
 // the source's, unless the configuration is wrong; the Summary is valid with it.

@@ -7,6 +7,7 @@ import (
 
 	"cordon"
 	"cordon/agent/control"
+	"cordon/agent/home"
 	"cordon/agent/incident"
 )
 
@@ -16,7 +17,7 @@ type desk struct{ *live }
 
 // ask makes an answer on the pipeline's goroutine.
 func ask[T any](ctx context.Context, l *live, f func() (T, error)) (v T, err error) {
-	if stopped := l.do(ctx, func() { v, err = f() }); stopped != nil {
+	if stopped := l.Do(ctx, func() { v, err = f() }); stopped != nil {
 		return v, stopped
 	}
 	return v, err
@@ -24,23 +25,23 @@ func ask[T any](ctx context.Context, l *live, f func() (T, error)) (v T, err err
 
 // Status says how the agent is.
 func (d desk) Status(ctx context.Context) (control.Status, error) {
-	return ask(ctx, d.live, func() (control.Status, error) { return d.status(), nil })
+	return ask(ctx, d.live, func() (control.Status, error) { return d.live.Status(), nil })
 }
 
 // Devices lists the home's devices.
 func (d desk) Devices(ctx context.Context) ([]control.Device, error) {
-	return ask(ctx, d.live, func() ([]control.Device, error) { return d.devices(), nil })
+	return ask(ctx, d.live, func() ([]control.Device, error) { return d.Household.Devices(), nil })
 }
 
 // Incidents lists the open incidents, newest first, and those that are over if all.
 func (d desk) Incidents(ctx context.Context, all bool) ([]control.Incident, error) {
-	return ask(ctx, d.live, func() ([]control.Incident, error) { return d.incidents(all), nil })
+	return ask(ctx, d.live, func() ([]control.Incident, error) { return d.Household.Incidents(all), nil })
 }
 
 // Why explains all about one device.
 func (d desk) Why(ctx context.Context, device string) (control.Explanation, error) {
 	return ask(ctx, d.live, func() (control.Explanation, error) {
-		return d.why(device)
+		return d.Household.Why(device)
 	})
 }
 
@@ -49,7 +50,7 @@ func (d desk) Allow(ctx context.Context, r control.AllowRequest) (control.Outcom
 	return ask(ctx, d.live, func() (out control.Outcome, err error) {
 		var id string
 		if r.Device != "" {
-			v, err := control.Find(d.devices(), r.Device)
+			v, err := control.Find(d.Household.Devices(), r.Device)
 			if err != nil {
 				return out, err
 			}
@@ -59,15 +60,15 @@ func (d desk) Allow(ctx context.Context, r control.AllowRequest) (control.Outcom
 		if err != nil {
 			return out, err
 		}
-		p := permission{ID: incident.ID("allow", id, r.To, d.p.Now.String()), Device: id, To: r.To, Target: target,
-			Reason: r.Reason, By: r.By, At: d.p.Now, Expires: d.p.Now.Add(r.For)}
-		if err := d.permissions.add(p, d.p.Now); err != nil {
+		p := home.Permission{ID: incident.ID("allow", id, r.To, d.Pipeline.Now.String()), Device: id, To: r.To, Target: target,
+			Reason: r.Reason, By: r.By, At: d.Pipeline.Now, Expires: d.Pipeline.Now.Add(r.For)}
+		if err := d.Permissions.Add(p, d.Pipeline.Now); err != nil {
 			return out, err
 		}
-		d.asked()
-		out.Allowed = []control.Allowed{p.shown(d.p.Wall)}
-		for _, a := range d.p.Enforcer.Active(d.p.Now) {
-			if a.Verb != cordon.VerbBlock || !p.covers(stub(a.Entity.Device), &a) {
+		d.Asked()
+		out.Allowed = []control.Allowed{p.Shown(d.Pipeline.Wall)}
+		for _, a := range d.Pipeline.Enforcer.Active(d.Pipeline.Now) {
+			if a.Verb != cordon.VerbBlock || !p.Covers(home.Stub(a.Entity.Device), &a) {
 				continue
 			}
 			if err := d.end(ctx, &a, r.By, &out); err != nil {
@@ -84,13 +85,13 @@ func (d desk) Allow(ctx context.Context, r control.AllowRequest) (control.Outcom
 // Quarantine cuts a device off because a person said so.
 func (d desk) Quarantine(ctx context.Context, r control.QuarantineRequest) (control.Outcome, error) {
 	return ask(ctx, d.live, func() (out control.Outcome, err error) {
-		v, err := control.Find(d.devices(), r.Device)
+		v, err := control.Find(d.Household.Devices(), r.Device)
 		if err != nil {
 			return out, err
 		}
-		device := d.find(v.ID)
+		device := d.Find(v.ID)
 		if device == nil {
-			device = stub(v.ID)
+			device = home.Stub(v.ID)
 		}
 		switch {
 		case device.Gateway:
@@ -106,14 +107,14 @@ func (d desk) Quarantine(ctx context.Context, r control.QuarantineRequest) (cont
 		}
 		e := cordon.Entity{Device: v.ID}
 		a := cordon.Action{ID: incident.ID("act", "by-hand", string(cordon.VerbQuarantine), e.String()), Verb: cordon.VerbQuarantine,
-			Mode: cordon.ModeDo, Entity: e, Reason: reason, Purpose: cordon.PurposeSecurity, At: d.p.Now, Expires: d.p.Now.Add(r.For)}
-		if _, err := d.p.Enforcer.Apply(ctx, device, &a); err != nil {
+			Mode: cordon.ModeDo, Entity: e, Reason: reason, Purpose: cordon.PurposeSecurity, At: d.Pipeline.Now, Expires: d.Pipeline.Now.Add(r.For)}
+		if _, err := d.Pipeline.Enforcer.Apply(ctx, device, &a); err != nil {
 			return out, fmt.Errorf("quarantine: %w", err)
 		}
-		d.by[a.ID] = r.By
-		d.ordered(&a)
-		d.asked()
-		out.Begun = []control.Action{d.shown(&a)}
+		d.By[a.ID] = r.By
+		d.Ordered(&a)
+		d.Asked()
+		out.Begun = []control.Action{d.Shown(&a)}
 		return out, nil
 	})
 }
@@ -121,15 +122,15 @@ func (d desk) Quarantine(ctx context.Context, r control.QuarantineRequest) (cont
 // Release ends what is in force against a device, or one action or permission.
 func (d desk) Release(ctx context.Context, r control.ReleaseRequest) (control.Outcome, error) {
 	return ask(ctx, d.live, func() (out control.Outcome, err error) {
-		if p, ok := d.permissions.remove(r.What); ok {
-			d.asked()
-			out.Revoked = []control.Allowed{p.shown(d.p.Wall)}
+		if p, ok := d.Permissions.Remove(r.What); ok {
+			d.Asked()
+			out.Revoked = []control.Allowed{p.Shown(d.Pipeline.Wall)}
 			return out, nil
 		}
-		active := d.p.Enforcer.Active(d.p.Now)
+		active := d.Pipeline.Enforcer.Active(d.Pipeline.Now)
 		device := ""
 		if !slices.ContainsFunc(active, func(a cordon.Action) bool { return a.ID == r.What }) {
-			v, err := control.Find(d.devices(), r.What)
+			v, err := control.Find(d.Household.Devices(), r.What)
 			if err != nil {
 				return out, err
 			}
@@ -143,7 +144,7 @@ func (d desk) Release(ctx context.Context, r control.ReleaseRequest) (control.Ou
 				return out, err
 			}
 		}
-		if found := d.find(device); found != nil { // what an earlier agent left, too
+		if found := d.Find(device); found != nil { // what an earlier agent left, too
 			if err := d.kernel.Free(ctx, found); err != nil {
 				return out, fmt.Errorf("release: %w", err)
 			}
@@ -157,13 +158,13 @@ func (d desk) Release(ctx context.Context, r control.ReleaseRequest) (control.Ou
 
 // end ends an action and notes that in the outcome.
 func (d desk) end(ctx context.Context, a *cordon.Action, by string, out *control.Outcome) error {
-	if err := d.p.Enforcer.Release(ctx, a.ID); err != nil {
+	if err := d.Pipeline.Enforcer.Release(ctx, a.ID); err != nil {
 		return fmt.Errorf("release %s: %w", a.ID, err)
 	}
-	out.Ended = append(out.Ended, d.shown(a))
+	out.Ended = append(out.Ended, d.Shown(a))
 	d.log.Info("released", "id", a.ID, "verb", a.Verb, "by", by)
-	d.released(a, by)
-	d.asked()
+	d.Released(a, by)
+	d.Asked()
 	return nil
 }
 

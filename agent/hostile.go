@@ -124,7 +124,7 @@ func (l *live) followPolicy(ctx context.Context) error {
 			again = true
 		}
 		want := false
-		if err := l.do(ctx, func() { want = l.protectsAll() && len(l.network.LAN) > 0 }); err != nil {
+		if err := l.Do(ctx, func() { want = l.ProtectsAll() && len(l.network.LAN) > 0 }); err != nil {
 			return nil
 		}
 		if k.due(want, again) {
@@ -135,8 +135,8 @@ func (l *live) followPolicy(ctx context.Context) error {
 	}
 }
 
-// policyChanged says that how far the router may go has changed, or where.
-func (l *live) policyChanged() {
+// PolicyChanged says that how far the router may go has changed, or where.
+func (l *live) PolicyChanged() {
 	select {
 	case l.reconsider <- struct{}{}:
 	default:

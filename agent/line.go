@@ -133,11 +133,13 @@ func (l *live) wallClock() int64 {
 // trusted reports whether the wall clock can be right.
 func (l *live) trusted() bool { return l.epoch.trusted(l.wallClock()) }
 
-// clock returns the wall time, and whether it is right.
-func (l *live) clock() (cordon.Time, bool) { return l.p.Wall(l.p.Now), l.wasSet && l.trusted() }
+// Clock returns the wall time, and whether it is right.
+func (l *live) Clock() (cordon.Time, bool) {
+	return l.Pipeline.Wall(l.Pipeline.Now), l.wasSet && l.trusted()
+}
 
-// spared returns what no order may block.
-func (l *live) spared() (addrs []netip.Addr, names []string) {
+// Spared returns what no order may block.
+func (l *live) Spared() (addrs []netip.Addr, names []string) {
 	addrs = slices.Concat(l.network.Spared, l.network.Addrs)
 	if a := l.coreAddr.Load(); a != nil {
 		addrs = append(addrs, *a)
@@ -162,20 +164,20 @@ func (l *live) spareCore(ctx context.Context) error {
 			again.Spared = append(slices.Clone(n.Spared), *l.coreAddr.Load())
 			l.around.Store(&again)
 			l.test(ctx, "core's address", func() error { return l.kernel.SetNetwork(ctx, again) }, func() error { return l.kernel.SetNetwork(ctx, *n) })
-			l.do(ctx, func() { l.network.Spared = again.Spared })
+			l.Do(ctx, func() { l.network.Spared = again.Spared })
 		}
 		l.renumbering.Unlock()
 	}
 }
 
-// health says how the agent is, for core.
-func (l *live) health() *cordon.Health {
-	s := &cordon.Health{At: l.p.Wall(l.p.Now), Mode: "normal", Policy: l.sitePolicy(), Eyes: l.seen.Name,
+// Health says how the agent is, for core.
+func (l *live) Health() *cordon.Health {
+	s := &cordon.Health{At: l.Pipeline.Wall(l.Pipeline.Now), Mode: "normal", Policy: l.SitePolicy(), Eyes: l.seen.Name,
 		Uptime: int64(time.Since(l.begun) / time.Second), Resident: residentBytes(), Clock: l.trusted(), Counters: l.counters()}
 	if l.run.Safe() {
 		s.Mode, s.Why = "safe", fmt.Sprintf("it ended badly %d times in a row", l.run.Crashes)
 	}
-	l.household.measure(s)
+	l.Measure(s)
 	for _, p := range l.network.LAN {
 		s.Lacks = append(s.Lacks, named(p.Name, p.Blind)...)
 		s.Lacks = append(s.Lacks, named(p.Name, p.CannotIsolate)...)
@@ -199,20 +201,6 @@ func named(port string, list []cordon.Shortcoming) []cordon.Shortcoming {
 		list[i].Name = port + ": " + list[i].Name
 	}
 	return list
-}
-
-// measure counts the home for a Health.
-func (h *household) measure(s *cordon.Health) {
-	for _, d := range h.p.Devices.All() {
-		if !d.Gateway {
-			s.Devices++
-		}
-	}
-	for _, a := range h.p.Enforcer.Active(h.p.Now) {
-		if a.Mode == cordon.ModeDo && a.Verb != cordon.VerbNotify {
-			s.InForce++
-		}
-	}
 }
 
 // lineView says how the line to core is, nil if there is none.

@@ -17,6 +17,7 @@ import (
 	"cordon/agent/detect/known"
 	"cordon/agent/enforce/dns"
 	"cordon/agent/enforce/nft"
+	"cordon/agent/home"
 	"cordon/agent/mend"
 	"cordon/agent/network"
 	"cordon/agent/pipeline"
@@ -46,7 +47,7 @@ type live struct {
 	router *network.Reader
 	seen   control.Part // which eyes look, and why
 
-	household
+	home.Household
 	source     eyes
 	kernel     *nft.Table
 	guard      *dns.Guard // nil: switched off
@@ -101,7 +102,7 @@ func Live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 // newLive builds everything, and puts in force again what was. Nothing runs yet.
 func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live, err error) {
 	l = &live{cfg: cfg, log: log, ctx: ctx, begun: time.Now(), calls: make(chan func(), 64), stopped: make(chan struct{}), hung: make(chan struct{}),
-		household: newHousehold(cfg.Policy), reconsider: make(chan struct{}, 1), coreAt: make(chan struct{}, 1),
+		Household: home.New(version(), cfg.Policy, log), reconsider: make(chan struct{}, 1), coreAt: make(chan struct{}, 1),
 		troubles: make(map[string]uint64), complained: make(map[string]cordon.Time)}
 	defer func() {
 		if err != nil {
@@ -141,14 +142,13 @@ func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live,
 
 // build makes the pipeline.
 func (l *live) build(ctx context.Context) error {
-	l.diary = &diary{log: l.log}
 	cfg := Config{
-		Source: l.source, Sink: l.diary, Home: l.cfg.Network.Home, Policy: l.cfg.Policy, Indicators: l.indicators,
-		Enforcer: newHands(l.kernel), PolicyOf: l.policyOf, Told: l.told, Changed: l.touched, Trouble: l.check,
-		Allowed: l.allowed,
+		Source: l.source, Sink: l.Diary, Home: l.cfg.Network.Home, Policy: l.cfg.Policy, Indicators: l.indicators,
+		Enforcer: newHands(l.kernel), PolicyOf: l.PolicyOf, Told: l.Told, Changed: l.touched, Trouble: l.Check,
+		Allowed: l.Allowed,
 	}
 	if l.line != nil {
-		if err := l.attach(l, l.line, &cfg); err != nil {
+		if err := l.Attach(l, l.line, &cfg); err != nil {
 			return err
 		}
 	}
@@ -156,9 +156,9 @@ func (l *live) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.p = p
+	l.Pipeline = p
 	if l.line != nil {
-		l.line.Attach(l.core)
+		l.line.Attach(l.Core)
 	}
 	p.Now = cordon.Time(p.Clock.Advance(l.epoch.at(monotonic())))
 	l.wasSet = l.trusted()
@@ -204,7 +204,7 @@ func (l *live) serve(ctx context.Context) error {
 		err = nil
 	}
 	if err == nil {
-		l.p.Now = cordon.Time(l.epoch.at(monotonic()))
+		l.Pipeline.Now = cordon.Time(l.epoch.at(monotonic()))
 		l.store.SaveNow(l.state())
 		err = l.store.Stopped()
 	}

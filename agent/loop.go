@@ -35,10 +35,10 @@ func (l *live) loop(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		l.p.Frame(&frame)
-		l.due(l.p.Now)
-		if l.core != nil {
-			l.core.tick(l.p.Now)
+		l.Pipeline.Frame(&frame)
+		l.due(l.Pipeline.Now)
+		if l.Core != nil {
+			l.Core.Tick(l.Pipeline.Now)
 		}
 		if l.changed {
 			l.changed = false
@@ -56,8 +56,8 @@ func (l *live) due(now cordon.Time) {
 	}
 }
 
-// do runs f on the pipeline's goroutine and waits for it.
-func (l *live) do(ctx context.Context, f func()) error { return handOver(ctx, l.calls, l.stopped, f) }
+// Do runs f on the pipeline's goroutine and waits for it.
+func (l *live) Do(ctx context.Context, f func()) error { return handOver(ctx, l.calls, l.stopped, f) }
 
 // handOver has f called by who reads calls, and waits for it.
 func handOver(ctx context.Context, calls chan<- func(), stopped <-chan struct{}, f func()) error {

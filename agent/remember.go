@@ -10,6 +10,7 @@ import (
 	"cordon"
 	"cordon/agent/control"
 	"cordon/agent/desired"
+	"cordon/agent/home"
 	"cordon/agent/incident"
 	"cordon/agent/state"
 )
@@ -30,10 +31,10 @@ func (l *live) remember() (saved state.State, err error) {
 	wall := time.Now().UnixNano()
 	l.epoch = newEpoch(wall, monotonic(), int64(saved.Wall))
 	for i := range saved.Devices {
-		l.byHand[saved.Devices[i].ID] = &saved.Devices[i]
+		l.ByHand[saved.Devices[i].ID] = &saved.Devices[i]
 	}
 	for i := range l.cfg.Devices {
-		l.pin(&l.cfg.Devices[i])
+		l.Pin(&l.cfg.Devices[i])
 	}
 	return saved, nil
 }
@@ -41,18 +42,18 @@ func (l *live) remember() (saved state.State, err error) {
 // restore puts in force again what was when the state was saved, for what is left
 // of its time, and what people allowed.
 func (l *live) restore(ctx context.Context, saved state.State) {
-	now, wall := l.p.Now, cordon.TimeOf(time.Now())
+	now, wall := l.Pipeline.Now, cordon.TimeOf(time.Now())
 	trusted := l.epoch.trusted(int64(wall))
 	for _, d := range l.cfg.Devices {
 		for _, t := range d.Allow {
 			id := d.MAC.String()
-			l.permissions = append(l.permissions, permission{ID: incident.ID("allow", id, t.Name, t.Peer.String()), Device: id,
+			l.Permissions = append(l.Permissions, home.Permission{ID: incident.ID("allow", id, t.Name, t.Peer.String()), Device: id,
 				To: control.FormatTarget(t), Target: t, Reason: "It is in the configuration.", At: now})
 		}
 	}
 	for _, a := range saved.Allowed {
 		if left := saved.Remaining(a.Expires, a.Left, wall, trusted); left > 0 {
-			l.permissions = append(l.permissions, permission{ID: a.ID, Device: a.Device, To: control.FormatTarget(a.Target), Target: a.Target,
+			l.Permissions = append(l.Permissions, home.Permission{ID: a.ID, Device: a.Device, To: control.FormatTarget(a.Target), Target: a.Target,
 				Reason: a.Reason, By: a.By, At: now, Expires: now.Add(left)})
 		}
 	}
@@ -63,30 +64,30 @@ func (l *live) restore(ctx context.Context, saved state.State) {
 		}
 		again := a.Action
 		again.At, again.Expires = now, now.Add(left)
-		d := stub(again.Entity.Device)
+		d := home.Stub(again.Entity.Device)
 		d.Addrs = a.Addrs
 		if again.Verb == cordon.VerbQuarantine && again.Mode == cordon.ModeDo {
 			l.kernel.Restored(d)
 		}
-		if _, err := l.p.Enforcer.Apply(ctx, d, &again); err != nil {
-			l.check("put in force again", err)
+		if _, err := l.Pipeline.Enforcer.Apply(ctx, d, &again); err != nil {
+			l.Check("put in force again", err)
 			continue
 		}
 		if a.By != "" {
-			l.by[a.ID] = a.By
+			l.By[a.ID] = a.By
 		}
 		if a.Order {
-			l.orders[a.ID] = true
+			l.Orders[a.ID] = true
 		}
-		if l.core != nil {
-			told := l.p.WallAction(again)
-			l.core.reporter.Restored(&told, a.By)
+		if l.Core != nil {
+			told := l.Pipeline.WallAction(again)
+			l.Core.Restored(&told, a.By)
 		}
 	}
 	for _, h := range saved.Held {
 		if left := saved.Remaining(h.Expires, h.Left, wall, trusted); left > 0 {
-			l.held = append(l.held, desired.Held{Release: h.Release, ID: h.ID, Verb: h.Verb, Entity: h.Entity, By: h.By,
-				Expires: l.p.Wall(now).Add(left)})
+			l.Held = append(l.Held, desired.Held{Release: h.Release, ID: h.ID, Verb: h.Verb, Entity: h.Entity, By: h.By,
+				Expires: l.Pipeline.Wall(now).Add(left)})
 		}
 	}
 	l.publish()
@@ -95,25 +96,25 @@ func (l *live) restore(ctx context.Context, saved state.State) {
 // state is what should survive now.
 func (l *live) state() state.State {
 	s := state.State{Trusted: l.trusted()}
-	now := l.p.Now
-	s.Wall = l.p.Wall(now)
-	for _, a := range l.p.Enforcer.Active(now) {
+	now := l.Pipeline.Now
+	s.Wall = l.Pipeline.Wall(now)
+	for _, a := range l.Pipeline.Enforcer.Active(now) {
 		left := a.Expires.Sub(now)
-		a.At, a.Expires = l.p.Wall(a.At), l.p.Wall(a.Expires)
-		s.Actions = append(s.Actions, state.Action{Action: a, By: l.by[a.ID], Order: l.orders[a.ID], Left: left, Addrs: l.addrsOf(a.Entity.Device)})
+		a.At, a.Expires = l.Pipeline.Wall(a.At), l.Pipeline.Wall(a.Expires)
+		s.Actions = append(s.Actions, state.Action{Action: a, By: l.By[a.ID], Order: l.Orders[a.ID], Left: left, Addrs: l.addrsOf(a.Entity.Device)})
 	}
-	for _, p := range l.permissions {
-		if p.Expires != 0 && !p.over(now) {
+	for _, p := range l.Permissions {
+		if p.Expires != 0 && !p.Over(now) {
 			s.Allowed = append(s.Allowed, state.Allowed{ID: p.ID, Device: p.Device, Target: p.Target, Reason: p.Reason, By: p.By,
-				At: l.p.Wall(p.At), Expires: l.p.Wall(p.Expires), Left: p.Expires.Sub(now)})
+				At: l.Pipeline.Wall(p.At), Expires: l.Pipeline.Wall(p.Expires), Left: p.Expires.Sub(now)})
 		}
 	}
-	for _, h := range l.held {
+	for _, h := range l.Held {
 		if left := h.Expires.Sub(s.Wall); left > 0 {
 			s.Held = append(s.Held, state.Held{ID: h.ID, Verb: h.Verb, Entity: h.Entity, Release: h.Release, By: h.By, Expires: h.Expires, Left: left})
 		}
 	}
-	for _, d := range l.byHand {
+	for _, d := range l.ByHand {
 		s.Devices = append(s.Devices, *d)
 	}
 	return s
@@ -121,7 +122,7 @@ func (l *live) state() state.State {
 
 // addrsOf returns the addresses of the device of an ID, as far as they are known.
 func (l *live) addrsOf(id string) []netip.Addr {
-	for _, d := range l.p.Devices.All() {
+	for _, d := range l.Pipeline.Devices.All() {
 		if d.ID == id {
 			return slices.Clone(d.Addrs)
 		}

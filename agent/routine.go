@@ -30,7 +30,7 @@ func (l *live) routine(now cordon.Time) {
 	if now.Sub(l.checked) >= kernelCheckEvery {
 		l.checked = now
 		drift, err := l.kernel.Check(l.ctx)
-		l.check(doingTables, err)
+		l.Check(doingTables, err)
 		if len(drift.Found) > 0 {
 			l.log.Warn("somebody changed the kernel's tables", "found", drift.Found, "repaired", drift.Repaired)
 			l.repaired++
@@ -47,19 +47,19 @@ func (l *live) routine(now cordon.Time) {
 // refresh tells the kernel again where the devices are that are cut off: it holds
 // their addresses for an hour only, since addresses pass to others.
 func (l *live) refresh() {
-	for _, d := range l.p.Devices.All() {
-		if r := l.view.Load().find(netip.Addr{}, d.MAC); d.HasMAC && r != nil && r.quarantine != nil && l.p.Now.Sub(d.LastSeen) < saveEvery {
-			l.check(doingTables, l.kernel.Move(l.ctx, d))
+	for _, d := range l.Pipeline.Devices.All() {
+		if r := l.view.Load().find(netip.Addr{}, d.MAC); d.HasMAC && r != nil && r.quarantine != nil && l.Pipeline.Now.Sub(d.LastSeen) < saveEvery {
+			l.Check(doingTables, l.kernel.Move(l.ctx, d))
 		}
 	}
 }
 
 // correct follows the wall clock when it is set.
 func (l *live) correct() {
-	before := l.p.Clock.Correction()
+	before := l.Pipeline.Clock.Correction()
 	by, changed := l.epoch.correction(l.wallClock(), monotonic(), before)
 	if changed {
-		l.p.Clock.Correct(by)
+		l.Pipeline.Clock.Correct(by)
 		l.log.Info("clock set", "by", time.Duration(by).Round(time.Second))
 		l.dirty = true
 	}
@@ -71,13 +71,13 @@ func (l *live) correct() {
 	}
 }
 
-// check logs an error, once for each sort of trouble and minute, and counts it.
-func (l *live) check(doing string, err error) {
+// Check logs an error, once for each sort of trouble and minute, and counts it.
+func (l *live) Check(doing string, err error) {
 	if err == nil {
 		return
 	}
 	l.troubles[doing]++
-	if now := l.p.Now; now.Sub(l.complained[doing]) >= time.Minute || l.troubles[doing] == 1 {
+	if now := l.Pipeline.Now; now.Sub(l.complained[doing]) >= time.Minute || l.troubles[doing] == 1 {
 		l.complained[doing] = now
 		l.log.Warn("trouble", "doing", doing, "times", l.troubles[doing], "err", err,
 			"unknown", errors.Is(err, cordon.ErrUnknown))
@@ -88,21 +88,21 @@ func (l *live) check(doing string, err error) {
 // know of.
 func (l *live) touched() { l.changed, l.dirty = true, true }
 
-// asked says that a person wanted the change, so that no power cut may undo it.
-func (l *live) asked() {
+// Asked says that a person wanted the change, so that no power cut may undo it.
+func (l *live) Asked() {
 	l.touched()
 	l.urgent = true
 }
 
 // publish gives the other goroutines a new view.
 func (l *live) publish() {
-	devices := l.p.Devices.All()
-	inForce := l.p.Enforcer.Active(l.p.Now)
+	devices := l.Pipeline.Devices.All()
+	inForce := l.Pipeline.Enforcer.Active(l.Pipeline.Now)
 	for i := range inForce {
-		inForce[i].At, inForce[i].Expires = l.p.Wall(inForce[i].At), l.p.Wall(inForce[i].Expires)
+		inForce[i].At, inForce[i].Expires = l.Pipeline.Wall(inForce[i].At), l.Pipeline.Wall(inForce[i].Expires)
 	}
-	l.view.Store(newView(devices, inForce, l.p.Incidents.Open(), l.policyOf))
-	l.check(doingTables, l.kernel.Shield(l.ctx, l.shielded(devices)))
+	l.view.Store(newView(devices, inForce, l.Pipeline.Incidents.Open(), l.PolicyOf))
+	l.Check(doingTables, l.kernel.Shield(l.ctx, l.shielded(devices)))
 }
 
 // shielded lists the devices that cannot be mended by their owners: nobody from the
@@ -110,7 +110,7 @@ func (l *live) publish() {
 // mostly a web page, so those ports stay.
 func (l *live) shielded(devices []*cordon.Device) (list []nft.Shielded) {
 	for _, d := range devices {
-		if d.Gateway || d.Class != cordon.IoT && d.Class != cordon.Unknown || l.policyOf(d) != cordon.PolicyProtect {
+		if d.Gateway || d.Class != cordon.IoT && d.Class != cordon.Unknown || l.PolicyOf(d) != cordon.PolicyProtect {
 			continue
 		}
 		for _, a := range d.Addrs {

@@ -14,6 +14,7 @@ import (
 	"cordon"
 	"cordon/agent/control"
 	"cordon/agent/detect/known"
+	"cordon/agent/home"
 	"cordon/agent/packet"
 	"cordon/agent/pipeline"
 	"cordon/agent/uplink"
@@ -36,7 +37,7 @@ type SimulationConfig struct {
 // Simulation is an agent without a router: the same pipeline, reporter and line to
 // core on frames that somebody made up. Many of them fit into one process.
 type Simulation struct {
-	household
+	home  home.Household
 	cfg   SimulationConfig
 	line  *uplink.Uplink
 	begun time.Time
@@ -69,9 +70,8 @@ func NewSimulation(cfg SimulationConfig) (*Simulation, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Simulation{household: newHousehold(cfg.Policy), cfg: cfg, line: line, begun: time.Now(),
+	s := &Simulation{home: home.New(version(), cfg.Policy, cfg.Log), cfg: cfg, line: line, begun: time.Now(),
 		calls: make(chan func(), 16), stopped: make(chan struct{})}
-	s.diary = &diary{log: cfg.Log}
 	return s, nil
 }
 
@@ -79,18 +79,18 @@ func NewSimulation(cfg SimulationConfig) (*Simulation, error) {
 func (s *Simulation) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cfg := Config{Source: s.cfg.Source, Sink: s.diary, Home: s.cfg.Home, Policy: s.cfg.Policy, Flows: s.cfg.Flows,
-		Indicators: s.cfg.Indicators, Enforcer: s.cfg.Enforcer, PolicyOf: s.policyOf, Told: s.told, Allowed: s.allowed}
-	if err := s.attach(s, s.line, &cfg); err != nil {
+	cfg := Config{Source: s.cfg.Source, Sink: s.home.Diary, Home: s.cfg.Home, Policy: s.cfg.Policy, Flows: s.cfg.Flows,
+		Indicators: s.cfg.Indicators, Enforcer: s.cfg.Enforcer, PolicyOf: s.home.PolicyOf, Told: s.home.Told, Allowed: s.home.Allowed}
+	if err := s.home.Attach(stage{s}, s.line, &cfg); err != nil {
 		return err
 	}
 	p, err := pipeline.New(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	s.p = p
+	s.home.Pipeline = p
 	p.Now = cordon.Time(p.Clock.Advance(time.Now().UnixNano()))
-	s.line.Attach(s.core)
+	s.line.Attach(s.home.Core)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer cancel()
@@ -118,8 +118,8 @@ func (s *Simulation) loop(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("simulation: %w", err)
 		}
-		s.p.Frame(&frame)
-		s.core.tick(s.p.Now)
+		s.home.Pipeline.Frame(&frame)
+		s.home.Core.Tick(s.home.Pipeline.Now)
 	}
 }
 
@@ -128,33 +128,39 @@ func (s *Simulation) do(ctx context.Context, f func()) error {
 	return handOver(ctx, s.calls, s.stopped, f)
 }
 
-func (s *Simulation) clock() (cordon.Time, bool) { return s.p.Wall(s.p.Now), true }
+// stage is the Simulation as what is around its home.
+type stage struct{ *Simulation }
 
-func (s *Simulation) spared() ([]netip.Addr, []string) { return nil, nil }
+// Do runs f on the pipeline's goroutine.
+func (s stage) Do(ctx context.Context, f func()) error { return s.do(ctx, f) }
 
-func (s *Simulation) asked() {}
+func (s stage) Clock() (cordon.Time, bool) { return s.home.Pipeline.Wall(s.home.Pipeline.Now), true }
 
-func (s *Simulation) policyChanged() {}
+func (s stage) Spared() ([]netip.Addr, []string) { return nil, nil }
 
-func (s *Simulation) check(doing string, err error) {
+func (s stage) Asked() {}
+
+func (s stage) PolicyChanged() {}
+
+func (s stage) Check(doing string, err error) {
 	if err != nil {
 		s.cfg.Log.Warn("trouble", "doing", doing, "err", err)
 	}
 }
 
-func (s *Simulation) health() *cordon.Health {
+func (s stage) Health() *cordon.Health {
 	line := s.line.Status()
-	h := &cordon.Health{At: s.p.Wall(s.p.Now), Mode: "normal", Policy: s.sitePolicy(), Eyes: "simulated", Clock: true, Boot: line.Boot,
+	h := &cordon.Health{At: s.home.Pipeline.Wall(s.home.Pipeline.Now), Mode: "normal", Policy: s.home.SitePolicy(), Eyes: "simulated", Clock: true, Boot: line.Boot,
 		Lost: line.Lost, Uptime: int64(time.Since(s.begun) / time.Second)}
-	s.measure(h)
+	s.home.Measure(h)
 	return h
 }
 
-func (s *Simulation) status() control.Status {
-	st := control.Status{Version: s.cfg.Line.Agent, Mode: "normal", Policy: s.sitePolicy(), Started: cordon.TimeOf(s.begun),
+func (s stage) Status() control.Status {
+	st := control.Status{Version: s.cfg.Line.Agent, Mode: "normal", Policy: s.home.SitePolicy(), Started: cordon.TimeOf(s.begun),
 		Uptime: time.Since(s.begun), ClockTrusted: true, InForce: make(map[cordon.Verb]int), Blind: []control.Shortcoming{},
 		Eyes: control.Part{Name: "simulated", State: control.PartOK}, Core: lineView(s.line)}
-	s.tally(&st)
+	s.home.Tally(&st)
 	return st
 }
 
@@ -163,23 +169,23 @@ func (s *Simulation) Line() *uplink.Uplink { return s.line }
 
 // Status says how the agent is, as its control socket would.
 func (s *Simulation) Status(ctx context.Context) (st control.Status, err error) {
-	err = s.do(ctx, func() { st = s.status() })
+	err = s.do(ctx, func() { st = stage{s}.Status() })
 	return st, err
 }
 
 // Devices lists the home's devices, with what is in force about them.
 func (s *Simulation) Devices(ctx context.Context) (list []control.Device, err error) {
-	err = s.do(ctx, func() { list = s.devices() })
+	err = s.do(ctx, func() { list = s.home.Devices() })
 	return list, err
 }
 
 // Release ends an action as somebody at the router would.
 func (s *Simulation) Release(ctx context.Context, id, by string) (err error) {
 	stopped := s.do(ctx, func() {
-		for _, a := range s.p.Enforcer.Active(s.p.Now) {
+		for _, a := range s.home.Pipeline.Enforcer.Active(s.home.Pipeline.Now) {
 			if a.ID == id {
-				if err = s.p.Enforcer.Release(ctx, id); err == nil {
-					s.released(&a, by)
+				if err = s.home.Pipeline.Enforcer.Release(ctx, id); err == nil {
+					s.home.Released(&a, by)
 				}
 			}
 		}

@@ -10,10 +10,10 @@ import (
 	"cordon/agent/control"
 )
 
-// status says how the agent is.
-func (l *live) status() control.Status {
+// Status says how the agent is.
+func (l *live) Status() control.Status {
 	s := control.Status{
-		Version: version(), Mode: "normal", Policy: l.sitePolicy(), Started: cordon.TimeOf(l.begun),
+		Version: version(), Mode: "normal", Policy: l.SitePolicy(), Started: cordon.TimeOf(l.begun),
 		Uptime: time.Since(l.begun).Round(time.Second), ClockTrusted: l.trusted(),
 		InForce: make(map[cordon.Verb]int), Eyes: l.seen, Guard: l.guardPart(), Hands: l.hands(), Flash: l.flash(),
 		Blind: []control.Shortcoming{}, Memory: memory(l.cfg.Limits.Memory), Counters: l.counters(),
@@ -21,51 +21,13 @@ func (l *live) status() control.Status {
 	if l.run.Safe() {
 		s.Mode, s.Why = "safe", fmt.Sprintf("it ended badly %d times in a row: nothing is judged, what is in force stays until its end", l.run.Crashes)
 	}
-	l.tally(&s)
+	l.Tally(&s)
 	s.Core = l.coreView()
 	for _, p := range l.network.LAN {
 		s.Blind = append(s.Blind, lacks(p.Name, "blind", p.Blind)...)
 		s.Blind = append(s.Blind, lacks(p.Name, "cannot isolate", p.CannotIsolate)...)
 	}
 	return s
-}
-
-// tally counts what is known and in force.
-func (h *household) tally(s *control.Status) {
-	for _, i := range h.p.Incidents.Open() {
-		if i.Level >= cordon.Notify {
-			s.Incidents++
-		}
-	}
-	for _, a := range h.p.Enforcer.Active(h.p.Now) {
-		if a.Mode == cordon.ModeDo && a.Verb != cordon.VerbNotify {
-			s.InForce[a.Verb]++
-		}
-	}
-	for _, p := range h.permissions {
-		if !p.over(h.p.Now) {
-			s.Allowed++
-		}
-	}
-	for _, v := range h.devices() {
-		if !v.Router {
-			count(&s.Devices, v.State)
-		}
-	}
-}
-
-func count(c *control.DeviceCount, s control.State) {
-	c.Known++
-	switch s {
-	case control.StateWatched:
-		c.Watched++
-	case control.StateLimited:
-		c.Limited++
-	case control.StateBlocked:
-		c.Blocked++
-	case control.StateQuarantined:
-		c.Quarantined++
-	}
 }
 
 func lacks(port, lack string, list []cordon.Shortcoming) (views []control.Shortcoming) {
@@ -78,7 +40,7 @@ func lacks(port, lack string, list []cordon.Shortcoming) (views []control.Shortc
 // hands says how what is in force gets there.
 func (l *live) hands() control.Part {
 	p := control.Part{Name: "nft", State: control.PartOK}
-	switch n := l.troubles[doingTables] + l.p.Summary.Failed; {
+	switch n := l.troubles[doingTables] + l.Pipeline.Summary.Failed; {
 	case len(l.network.LAN) == 0:
 		p.State, p.Why = control.PartFailed, "no port of the home's side was found"
 	case n > 0:
@@ -103,11 +65,11 @@ func (l *live) flash() control.Part {
 
 // counters are what a person looks at when something seems wrong.
 func (l *live) counters() map[string]uint64 {
-	s, flows := &l.p.Summary, l.p.Flows.Stats()
+	s, flows := &l.Pipeline.Summary, l.Pipeline.Flows.Stats()
 	c := map[string]uint64{
 		"frames": s.Frames, "bytes": s.Bytes, "unreadable": s.Unreadable, "actions_failed": s.Failed,
 		"flows_opened": flows.Opened, "flows_evicted": flows.Evicted, "packets_unowned": flows.Unowned,
-		"packets_unsought": flows.Unsought, "devices_evicted": l.p.Devices.Evicted(), "tables_repaired": l.repaired,
+		"packets_unsought": flows.Unsought, "devices_evicted": l.Pipeline.Devices.Evicted(), "tables_repaired": l.repaired,
 	}
 	for kind, n := range s.Detections {
 		c["detected."+string(kind)] = n

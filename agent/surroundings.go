@@ -66,12 +66,12 @@ func (l *live) networkChanged(ctx context.Context, n cordon.Network) error {
 	l.around.Store(&n)
 	l.test(ctx, "the network", func() error { return l.kernel.SetNetwork(ctx, n) }, func() error { return l.kernel.Reset(ctx) })
 	first := false
-	err := l.do(ctx, func() {
+	err := l.Do(ctx, func() {
 		first = len(l.network.LAN) == 0
 		l.setNetwork(n)
 	})
 	if err == nil && first && len(n.LAN) > 0 {
-		l.policyChanged()
+		l.PolicyChanged()
 	}
 	return err
 }
@@ -100,7 +100,7 @@ func (l *live) test(ctx context.Context, what string, do, undo func() error) sel
 	result, err := l.tester.Around(ctx, do, undo)
 	switch {
 	case err != nil:
-		l.do(ctx, func() { l.check(doingTables, err) })
+		l.Do(ctx, func() { l.Check(doingTables, err) })
 	case result.Outcome == selftest.RolledBack, result.Outcome == selftest.Stuck:
 		l.log.Error("a change of rules cut the home off", "change", what, "outcome", result.Outcome, "failed", result.Failed)
 	default:
@@ -112,8 +112,8 @@ func (l *live) test(ctx context.Context, what string, do, undo func() error) sel
 // setNetwork tells every stage what the router connects now.
 func (l *live) setNetwork(n cordon.Network) {
 	l.network = n
-	l.p.Devices.SetNetwork(n, l.p.Now)
-	l.check("watch the ports", l.watchPorts(n))
+	l.Pipeline.Devices.SetNetwork(n, l.Pipeline.Now)
+	l.Check("watch the ports", l.watchPorts(n))
 	if l.guard != nil {
 		l.guard.SetNetwork(&n)
 	}

@@ -1,14 +1,13 @@
 package agent
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 
 	"cordon"
 	"cordon/agent/detect/known"
+	"cordon/agent/home"
 	"cordon/agent/mend"
-	"cordon/internal/oui"
 )
 
 // view is what the DNS guard and the page need to know of the home. They run on
@@ -46,7 +45,7 @@ func newView(devices []*cordon.Device, inForce []cordon.Action, open []*cordon.I
 		}
 		r := byID[a.Entity.Device]
 		if r == nil { // cut off before a restart, and not heard since
-			d := stub(a.Entity.Device)
+			d := home.Stub(a.Entity.Device)
 			r = &resident{device: *d, policy: policy(d)}
 			v.add(r)
 			byID[d.ID] = r
@@ -97,19 +96,6 @@ func (v *view) find(a netip.Addr, mac cordon.MAC) *resident {
 		return r
 	}
 	return v.byAddr[a]
-}
-
-// stub makes a record of a device of which only the ID is known.
-func stub(id string) *cordon.Device {
-	d := &cordon.Device{ID: id}
-	if a, err := netip.ParseAddr(id); err == nil {
-		d.Addrs = []netip.Addr{a}
-	} else if hw, err := net.ParseMAC(id); err == nil && len(hw) == len(d.MAC) {
-		d.MAC, d.HasMAC = cordon.MAC(hw), true
-		d.Randomised = d.MAC.Randomised()
-		d.Maker, _ = oui.Brand(d.MAC)
-	}
-	return d
 }
 
 // answer is what is done about a question.

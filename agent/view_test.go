@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/agent/home"
 	"cordon/agent/mend"
 )
 
@@ -70,14 +71,14 @@ func TestQuarantineOutlivesTheTable(t *testing.T) {
 
 // TestStub makes a device of an ID and finds it again in what it is.
 func TestStub(t *testing.T) {
-	if d := stub("44:19:b6:00:00:10"); !d.HasMAC || d.MAC.String() != d.ID || d.Maker == "" {
+	if d := home.Stub("44:19:b6:00:00:10"); !d.HasMAC || d.MAC.String() != d.ID || d.Maker == "" {
 		t.Errorf("by MAC: %+v", d)
 	}
-	if d := stub("192.168.1.10"); d.HasMAC || len(d.Addrs) != 1 || d.Addrs[0].String() != d.ID {
+	if d := home.Stub("192.168.1.10"); d.HasMAC || len(d.Addrs) != 1 || d.Addrs[0].String() != d.ID {
 		t.Errorf("by address: %+v", d)
 	}
 	for _, id := range []string{"", "44:19:b6:00:00:zz", "00-00-00-00-00-00-00-01"} {
-		if d := stub(id); d.HasMAC || len(d.Addrs) > 0 {
+		if d := home.Stub(id); d.HasMAC || len(d.Addrs) > 0 {
 			t.Errorf("%q is no device: %+v", id, d)
 		}
 	}

@@ -337,6 +337,7 @@ func (p *Pipeline) closed(i *cordon.Incident) {
 	p.cfg.Sink.Incident(p.WallIncident(i))
 }
 
+// Changed tells who wants to know that something was put in force, or ended.
 func (p *Pipeline) Changed() {
 	if p.cfg.Changed != nil {
 		p.cfg.Changed()
@@ -378,6 +379,7 @@ func (p *Pipeline) Close() {
 // Wall converts the pipeline's time to wall time.
 func (p *Pipeline) Wall(t cordon.Time) cordon.Time { return cordon.Time(p.Clock.Wall(int64(t))) }
 
+// WallAction returns a copy with wall times.
 func (p *Pipeline) WallAction(a cordon.Action) cordon.Action {
 	a.At, a.Expires = p.Wall(a.At), p.Wall(a.Expires)
 	return a
@@ -410,6 +412,7 @@ func (p *Pipeline) WallIncident(i *cordon.Incident) *cordon.Incident {
 	return &told
 }
 
+// WallDevice returns a copy with wall times.
 func (p *Pipeline) WallDevice(d *cordon.Device) *cordon.Device {
 	told := *d
 	told.FirstSeen, told.LastSeen = p.Wall(d.FirstSeen), p.Wall(d.LastSeen)

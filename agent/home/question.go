@@ -1,4 +1,4 @@
-package agent
+package home
 
 import (
 	"cmp"
@@ -33,19 +33,19 @@ type Destination struct {
 
 // Answer answers a live question of core's: "status", "devices", "incidents", "why"
 // and "destinations" of a device. It is called by the uplink.
-func (v *provider) Answer(ctx context.Context, what, device string) ([]byte, error) {
+func (v *Provider) Answer(ctx context.Context, what, device string) ([]byte, error) {
 	var answer any
 	var err error
-	if stopped := v.env.do(ctx, func() {
+	if stopped := v.env.Do(ctx, func() {
 		switch what {
 		case "status":
-			answer = v.env.status()
+			answer = v.env.Status()
 		case "devices":
-			answer = v.devices()
+			answer = v.Devices()
 		case "incidents":
-			answer = v.incidents(true)
+			answer = v.Incidents(true)
 		case "why":
-			answer, err = v.why(device)
+			answer, err = v.Why(device)
 		case "destinations":
 			answer, err = v.destinations(device)
 		default:
@@ -61,12 +61,12 @@ func (v *provider) Answer(ctx context.Context, what, device string) ([]byte, err
 }
 
 // destinations returns where a device's flows go, the newest first.
-func (h *household) destinations(device string) ([]Destination, error) {
-	view, err := control.Find(h.devices(), device)
+func (h *Household) destinations(device string) ([]Destination, error) {
+	view, err := control.Find(h.Devices(), device)
 	if err != nil {
 		return nil, err
 	}
-	d := h.find(view.ID)
+	d := h.Find(view.ID)
 	all := []Destination{}
 	if d == nil {
 		return all, nil
@@ -78,14 +78,14 @@ func (h *household) destinations(device string) ([]Destination, error) {
 		direction cordon.Direction
 	}
 	at := make(map[key]int)
-	h.p.Flows.Of(d, func(f *cordon.Flow) {
+	h.Pipeline.Flows.Of(d, func(f *cordon.Flow) {
 		k := key{f.Peer, f.Service(), f.Proto, f.Direction}
 		i, known := at[k]
 		if !known {
 			i = len(all)
 			at[k] = i
 			all = append(all, Destination{Address: f.Peer, Port: f.Service(), Protocol: f.Proto, Direction: f.Direction.String(),
-				Name: h.p.Names.Name(d, f.Peer, h.p.Now), First: f.Begin})
+				Name: h.Pipeline.Names.Name(d, f.Peer, h.Pipeline.Now), First: f.Begin})
 		}
 		t := &all[i]
 		t.Flows++
@@ -97,7 +97,7 @@ func (h *household) destinations(device string) ([]Destination, error) {
 	slices.SortFunc(all, func(a, b Destination) int { return cmp.Or(cmp.Compare(b.Last, a.Last), a.Address.Compare(b.Address)) })
 	all = all[:min(len(all), maxDestinations)]
 	for i := range all {
-		all[i].First, all[i].Last = h.p.Wall(all[i].First), h.p.Wall(all[i].Last)
+		all[i].First, all[i].Last = h.Pipeline.Wall(all[i].First), h.Pipeline.Wall(all[i].Last)
 	}
 	return all, nil
 }

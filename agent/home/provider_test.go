@@ -1,4 +1,4 @@
-package agent
+package home
 
 import (
 	"bytes"
@@ -23,8 +23,8 @@ import (
 
 // office is a household with core at the other end, on a capture's time.
 type office struct {
-	household
-	told   []cordon.Report
+	Household
+	sent   []cordon.Report
 	urgent []bool
 	unset  bool
 	asks   int
@@ -32,17 +32,17 @@ type office struct {
 }
 
 func (o *office) Report(r cordon.Report, urgent bool) {
-	o.told, o.urgent = append(o.told, r), append(o.urgent, urgent)
+	o.sent, o.urgent = append(o.sent, r), append(o.urgent, urgent)
 }
 
-func (o *office) clock() (cordon.Time, bool)           { return o.p.Wall(o.p.Now), !o.unset }
-func (o *office) spared() ([]netip.Addr, []string)     { return nil, nil }
-func (o *office) health() *cordon.Health               { return &cordon.Health{Mode: "normal"} }
-func (o *office) status() control.Status               { return control.Status{Mode: "normal"} }
-func (o *office) do(_ context.Context, f func()) error { f(); return nil }
-func (o *office) asked()                               { o.asks++ }
-func (o *office) policyChanged()                       {}
-func (o *office) check(string, error)                  {}
+func (o *office) Clock() (cordon.Time, bool)           { return o.Pipeline.Wall(o.Pipeline.Now), !o.unset }
+func (o *office) Spared() ([]netip.Addr, []string)     { return nil, nil }
+func (o *office) Health() *cordon.Health               { return &cordon.Health{Mode: "normal"} }
+func (o *office) Status() control.Status               { return control.Status{Mode: "normal"} }
+func (o *office) Do(_ context.Context, f func()) error { f(); return nil }
+func (o *office) Asked()                               { o.asks++ }
+func (o *office) PolicyChanged()                       {}
+func (o *office) Check(string, error)                  {}
 
 func newOffice(t *testing.T, scenario string, policy cordon.Policy) *office {
 	t.Helper()
@@ -50,17 +50,16 @@ func newOffice(t *testing.T, scenario string, policy cordon.Policy) *office {
 	if _, err := synth.Write(&b, scenario, synth.Options{Seed: 3, Duration: 4 * time.Minute, Snap: 400}); err != nil {
 		t.Fatal(err)
 	}
-	o := &office{household: newHousehold(policy)}
-	o.diary = &diary{log: slog.New(slog.DiscardHandler)}
+	o := &office{Household: New("devel", policy, slog.New(slog.DiscardHandler))}
 	var err error
 	if o.source, err = file.NewReader(&b, "test", file.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Source: o.source, PolicyOf: o.policyOf, Told: o.household.told, Allowed: o.allowed}
-	if err := o.attach(o, o, &cfg); err != nil {
+	cfg := pipeline.Config{Source: o.source, PolicyOf: o.PolicyOf, Told: o.Household.Told, Allowed: o.Allowed}
+	if err := o.Attach(o, o, &cfg); err != nil {
 		t.Fatal(err)
 	}
-	if o.p, err = pipeline.New(context.Background(), cfg); err != nil {
+	if o.Pipeline, err = pipeline.New(context.Background(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -74,8 +73,8 @@ func (o *office) play(t *testing.T, stop func() bool) {
 		if err := o.source.Next(&f); err != nil {
 			return
 		}
-		o.p.Frame(&f)
-		o.core.tick(o.p.Now)
+		o.Pipeline.Frame(&f)
+		o.Core.Tick(o.Pipeline.Now)
 		if stop != nil && stop() {
 			return
 		}
@@ -84,16 +83,16 @@ func (o *office) play(t *testing.T, stop func() bool) {
 
 // idle lets time pass without packets.
 func (o *office) idle(span time.Duration) {
-	for end := o.p.Now.Add(span); o.p.Now < end; {
-		o.p.Frame(&packet.Frame{Time: int64(o.p.Now.Add(100 * time.Millisecond))})
-		o.core.tick(o.p.Now)
+	for end := o.Pipeline.Now.Add(span); o.Pipeline.Now < end; {
+		o.Pipeline.Frame(&packet.Frame{Time: int64(o.Pipeline.Now.Add(100 * time.Millisecond))})
+		o.Core.Tick(o.Pipeline.Now)
 	}
 }
 
 // sorts counts what was told.
 func (o *office) sorts() map[string]int {
 	n := make(map[string]int)
-	for _, r := range o.told {
+	for _, r := range o.sent {
 		switch {
 		case r.Device != nil:
 			n["device"]++
@@ -114,11 +113,11 @@ func (o *office) sorts() map[string]int {
 	return n
 }
 
-func (o *office) forget() { o.told, o.urgent = nil, nil }
+func (o *office) forget() { o.sent, o.urgent = nil, nil }
 
 // inForce returns the verbs that are done.
 func (o *office) inForce() (verbs []string) {
-	for _, a := range o.p.Enforcer.Active(o.p.Now) {
+	for _, a := range o.Pipeline.Enforcer.Active(o.Pipeline.Now) {
 		if a.Mode == cordon.ModeDo && a.Verb != cordon.VerbNotify {
 			verbs = append(verbs, string(a.Verb))
 		}
@@ -132,7 +131,7 @@ func (o *office) acted() bool { return o.sorts()["action done"] >= 3 }
 // infected returns the device that is in trouble.
 func (o *office) infected(t *testing.T) *cordon.Device {
 	t.Helper()
-	open := o.p.Incidents.Open()
+	open := o.Pipeline.Incidents.Open()
 	if len(open) != 1 {
 		t.Fatalf("%d incidents", len(open))
 	}
@@ -148,11 +147,11 @@ func TestTold(t *testing.T) {
 	if n["detection"] == 0 || n["incident"] == 0 || n["device"] < 3 || n["health"] == 0 || n["enforced"] != 0 {
 		t.Errorf("told %v", n)
 	}
-	i := slices.IndexFunc(o.told, func(r cordon.Report) bool { return r.Incident != nil && r.Incident.Level == cordon.Act })
-	if i < 0 || !o.urgent[i] || o.told[i].At == 0 || o.told[i].Doubt != 0 {
+	i := slices.IndexFunc(o.sent, func(r cordon.Report) bool { return r.Incident != nil && r.Incident.Level == cordon.Act })
+	if i < 0 || !o.urgent[i] || o.sent[i].At == 0 || o.sent[i].Doubt != 0 {
 		t.Fatalf("the incident is not told at once: %v", n)
 	}
-	if late := o.told[i].At.Sub(o.told[i].Incident.Raised[len(o.told[i].Incident.Raised)-1].At); late > 100*time.Millisecond {
+	if late := o.sent[i].At.Sub(o.sent[i].Incident.Raised[len(o.sent[i].Incident.Raised)-1].At); late > 100*time.Millisecond {
 		t.Errorf("told %v after it was raised", late)
 	}
 	o.forget()
@@ -162,7 +161,7 @@ func TestTold(t *testing.T) {
 	if n := o.sorts(); n["action ended"] != 1 || n["incident"] == 0 || n["health"] < 20 {
 		t.Errorf("told later %v: want the block's end", n)
 	}
-	if o.told[0].Doubt == 0 {
+	if o.sent[0].Doubt == 0 {
 		t.Error("the doubt is not told")
 	}
 }
@@ -171,14 +170,14 @@ func TestTold(t *testing.T) {
 // comes again.
 func TestDesired(t *testing.T) {
 	o := newOffice(t, "mirai", cordon.PolicyObserve)
-	o.play(t, func() bool { return len(o.p.Devices.All()) > 3 })
+	o.play(t, func() bool { return len(o.Pipeline.Devices.All()) > 3 })
 	var lamp *cordon.Device
-	for _, d := range o.p.Devices.All() {
+	for _, d := range o.Pipeline.Devices.All() {
 		if !d.Gateway {
 			lamp = d
 		}
 	}
-	wall, _ := o.clock()
+	wall, _ := o.Clock()
 	quarantine := cordon.Order{ID: "order-1", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: lamp.ID}, Reason: "r", By: "Ada", At: wall, Expires: wall.Add(time.Hour)}
 	wide := cordon.Order{ID: "order-2", Verb: cordon.VerbBlock, Entity: cordon.Entity{Device: lamp.ID, Target: cordon.Target{Net: netip.MustParsePrefix("203.0.0.0/8")}}, Expires: wall.Add(time.Hour)}
 	class := cordon.LifeLine
@@ -186,18 +185,18 @@ func TestDesired(t *testing.T) {
 		Devices: []cordon.DesiredDevice{{Device: lamp.ID, Name: "Grandma's lamp", Class: &class}}}
 	o.forget()
 	for range 3 { // the same again changes nothing
-		if err := o.core.Desired(context.Background(), d, []string{"weather"}); err != nil {
+		if err := o.Core.Desired(context.Background(), d, []string{"weather"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := o.inForce(); !slices.Equal(got, []string{"quarantine"}) {
 		t.Errorf("in force %v", got)
 	}
-	if lamp.Name != "Grandma's lamp" || lamp.Class != cordon.LifeLine || o.policyOf(lamp) != cordon.PolicyProtect {
-		t.Errorf("device %+v, policy %s", lamp, o.policyOf(lamp))
+	if lamp.Name != "Grandma's lamp" || lamp.Class != cordon.LifeLine || o.PolicyOf(lamp) != cordon.PolicyProtect {
+		t.Errorf("device %+v, policy %s", lamp, o.PolicyOf(lamp))
 	}
 	var e *cordon.Enforced
-	for _, r := range o.told {
+	for _, r := range o.sent {
 		if r.Enforced != nil {
 			e = r.Enforced
 		}
@@ -215,10 +214,10 @@ func TestDesired(t *testing.T) {
 	if o.sorts()["action ended"] != 1 {
 		t.Errorf("told %v", o.sorts())
 	}
-	if err := o.core.Desired(context.Background(), &cordon.Desired{Version: 8}, nil); err != nil {
+	if err := o.Core.Desired(context.Background(), &cordon.Desired{Version: 8}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if o.policyOf(lamp) != cordon.PolicyObserve || lamp.Class == cordon.LifeLine {
+	if o.PolicyOf(lamp) != cordon.PolicyObserve || lamp.Class == cordon.LifeLine {
 		t.Error("what is not desired any more still counts")
 	}
 }
@@ -227,25 +226,25 @@ func TestDesired(t *testing.T) {
 // when it takes the orders back in between; an hour later it may again.
 func TestTooManyOrders(t *testing.T) {
 	o := newOffice(t, "mirai", cordon.PolicyObserve)
-	o.play(t, func() bool { return len(o.p.Devices.All()) > 3 })
-	wall, _ := o.clock()
+	o.play(t, func() bool { return len(o.Pipeline.Devices.All()) > 3 })
+	wall, _ := o.Clock()
 	desire := func(version uint64, from, to int) {
 		d := &cordon.Desired{Version: version}
 		for i := from; i < to; i++ {
 			d.Orders = append(d.Orders, cordon.Order{ID: fmt.Sprint("order-", i), Verb: cordon.VerbQuarantine, By: "Ada",
 				Entity: cordon.Entity{Device: fmt.Sprintf("02:00:00:00:01:%02x", i)}, Expires: wall.Add(3 * time.Hour)})
 		}
-		if err := o.core.Desired(context.Background(), d, nil); err != nil {
+		if err := o.Core.Desired(context.Background(), d, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	desire(1, 0, desired.QuarantinesAnHour-1)
 	desire(2, desired.QuarantinesAnHour-1, desired.QuarantinesAnHour+1)
-	if got, e := o.inForce(), o.core.Enforced(); len(got) != 1 || len(e.Refused) != 1 || e.Refused[0].What != "order-5" {
+	if got, e := o.inForce(), o.Core.Enforced(); len(got) != 1 || len(e.Refused) != 1 || e.Refused[0].What != "order-5" {
 		t.Errorf("in force %v, refused %+v", got, e.Refused)
 	}
 	o.idle(time.Hour + time.Minute)
-	if got, e := o.inForce(), o.core.Enforced(); len(got) != 2 || len(e.Refused) != 0 {
+	if got, e := o.inForce(), o.Core.Enforced(); len(got) != 2 || len(e.Refused) != 0 {
 		t.Errorf("an hour later: in force %v, refused %+v", got, e.Refused)
 	}
 }
@@ -254,13 +253,13 @@ func TestTooManyOrders(t *testing.T) {
 // begin again.
 func TestWithdrawn(t *testing.T) {
 	o := newOffice(t, "mirai", cordon.PolicyObserve)
-	o.play(t, func() bool { return len(o.p.Devices.All()) > 3 })
-	wall, _ := o.clock()
+	o.play(t, func() bool { return len(o.Pipeline.Devices.All()) > 3 })
+	wall, _ := o.Clock()
 	order := func(id string) cordon.Order {
 		return cordon.Order{ID: id, Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "02:00:00:00:00:77"}, By: "Ada", Expires: wall.Add(time.Hour)}
 	}
 	desire := func(version uint64, orders ...cordon.Order) {
-		if err := o.core.Desired(context.Background(), &cordon.Desired{Version: version, Orders: orders}, nil); err != nil {
+		if err := o.Core.Desired(context.Background(), &cordon.Desired{Version: version, Orders: orders}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -270,17 +269,17 @@ func TestWithdrawn(t *testing.T) {
 		t.Errorf("in force %v", got)
 	}
 	desire(3, order("b"))
-	a := o.p.Enforcer.Active(o.p.Now)[0]
-	if err := o.p.Enforcer.Release(context.Background(), a.ID); err != nil {
+	a := o.Pipeline.Enforcer.Active(o.Pipeline.Now)[0]
+	if err := o.Pipeline.Enforcer.Release(context.Background(), a.ID); err != nil {
 		t.Fatal(err)
 	}
-	o.released(&a, "root")
+	o.Released(&a, "root")
 	o.forget()
 	o.idle(time.Minute)
 	if got := o.inForce(); len(got) > 0 {
 		t.Errorf("begun again: %v", got)
 	}
-	if e := o.core.Enforced(); len(e.Refused) != 1 || e.Refused[0].What != "b" {
+	if e := o.Core.Enforced(); len(e.Refused) != 1 || e.Refused[0].What != "b" {
 		t.Errorf("refused %+v", e.Refused)
 	}
 	desire(4, order("c"))
@@ -293,12 +292,12 @@ func TestWithdrawn(t *testing.T) {
 // line to core any more, and stays released when there is one again.
 func TestReleasedAlone(t *testing.T) {
 	o := newOffice(t, "calm", cordon.PolicyObserve)
-	o.core = nil
-	a := cordon.Action{ID: "order-1", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "02:00:00:00:00:77"}, Expires: o.p.Now.Add(time.Hour)}
-	o.orders[a.ID] = true
-	o.released(&a, "root")
-	if len(o.orders) > 0 || len(o.held) != 1 || o.held[0].ID != a.ID || o.held[0].By != "root" {
-		t.Errorf("orders %v, held %+v", o.orders, o.held)
+	o.Core = nil
+	a := cordon.Action{ID: "order-1", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "02:00:00:00:00:77"}, Expires: o.Pipeline.Now.Add(time.Hour)}
+	o.Orders[a.ID] = true
+	o.Released(&a, "root")
+	if len(o.Orders) > 0 || len(o.Held) != 1 || o.Held[0].ID != a.ID || o.Held[0].By != "root" {
+		t.Errorf("orders %v, held %+v", o.Orders, o.Held)
 	}
 }
 
@@ -307,25 +306,25 @@ func TestReleasedAlone(t *testing.T) {
 func TestNothingDesired(t *testing.T) {
 	o := newOffice(t, "calm", cordon.PolicyObserve)
 	order := cordon.Order{ID: "order-1", Verb: cordon.VerbQuarantine, Entity: cordon.Entity{Device: "02:00:00:00:00:77"}, By: "Ada"}
-	a := cordon.Action{ID: order.ID, Verb: order.Verb, Mode: cordon.ModeDo, Entity: order.Entity, At: o.p.Now, Expires: o.p.Now.Add(time.Hour)}
-	if _, err := o.p.Enforcer.Apply(context.Background(), stub(a.Entity.Device), &a); err != nil {
+	a := cordon.Action{ID: order.ID, Verb: order.Verb, Mode: cordon.ModeDo, Entity: order.Entity, At: o.Pipeline.Now, Expires: o.Pipeline.Now.Add(time.Hour)}
+	if _, err := o.Pipeline.Enforcer.Apply(context.Background(), Stub(a.Entity.Device), &a); err != nil {
 		t.Fatal(err)
 	}
-	o.orders[a.ID], o.by[a.ID] = true, order.By
-	if err := o.core.Desired(context.Background(), nil, []string{"weather"}); err != nil {
+	o.Orders[a.ID], o.By[a.ID] = true, order.By
+	if err := o.Core.Desired(context.Background(), nil, []string{"weather"}); err != nil {
 		t.Fatal(err)
 	}
 	o.idle(time.Minute)
 	if got := o.inForce(); !slices.Equal(got, []string{"quarantine"}) {
 		t.Errorf("in force %v", got)
 	}
-	if e := o.core.Enforced(); e == nil || e.Version != 0 || len(e.Refused) != 1 || e.Refused[0].What != "weather" {
+	if e := o.Core.Enforced(); e == nil || e.Version != 0 || len(e.Refused) != 1 || e.Refused[0].What != "weather" {
 		t.Errorf("enforced %+v", e)
 	}
-	if err := o.core.Desired(context.Background(), &cordon.Desired{Version: 1}, []string{"weather"}); err != nil {
+	if err := o.Core.Desired(context.Background(), &cordon.Desired{Version: 1}, []string{"weather"}); err != nil {
 		t.Fatal(err)
 	}
-	if got, e := o.inForce(), o.core.Enforced(); len(got) > 0 || e.Version != 1 || len(e.Refused) != 1 {
+	if got, e := o.inForce(), o.Core.Enforced(); len(got) > 0 || e.Version != 1 || len(e.Refused) != 1 {
 		t.Errorf("in force %v, enforced %+v", got, e)
 	}
 }
@@ -336,9 +335,9 @@ func TestReleased(t *testing.T) {
 	o := newOffice(t, "mirai", cordon.PolicyProtect)
 	o.play(t, o.acted)
 	device := o.infected(t)
-	wall, _ := o.clock()
+	wall, _ := o.Clock()
 	d := &cordon.Desired{Version: 1, Policy: cordon.PolicyProtect, Released: []cordon.Release{{Device: device.ID, By: "Ada", At: wall, Expires: wall.Add(time.Hour)}}}
-	if err := o.core.Desired(context.Background(), d, nil); err != nil {
+	if err := o.Core.Desired(context.Background(), d, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := o.inForce(); len(got) > 0 {
@@ -353,15 +352,15 @@ func TestReleased(t *testing.T) {
 // TestShadowed: under a shadow nothing is done, and core hears what was found.
 func TestShadowed(t *testing.T) {
 	o := newOffice(t, "mirai", cordon.PolicyProtect)
-	shadows := []cordon.Shadow{{ID: "s", Kind: "*", Expires: o.p.Now.Add(100 * 365 * 24 * time.Hour)}}
-	if err := o.core.Shared(context.Background(), 3, shadows, true, nil); err != nil {
+	shadows := []cordon.Shadow{{ID: "s", Kind: "*", Expires: o.Pipeline.Now.Add(100 * 365 * 24 * time.Hour)}}
+	if err := o.Core.Shared(context.Background(), 3, shadows, true, nil); err != nil {
 		t.Fatal(err)
 	}
 	o.play(t, nil)
 	if n := o.sorts(); n["shadowed"] == 0 || n["detection"] > 0 || n["incident"] > 0 || len(o.inForce()) > 0 {
 		t.Errorf("told %v, in force %v", n, o.inForce())
 	}
-	if e := o.core.Enforced(); e == nil || e.Shared != 3 {
+	if e := o.Core.Enforced(); e == nil || e.Shared != 3 {
 		t.Errorf("enforced %+v", e)
 	}
 }
@@ -372,20 +371,20 @@ func TestAnswer(t *testing.T) {
 	o.play(t, o.acted)
 	device := o.infected(t)
 	for _, what := range []string{"status", "devices", "incidents", "why", "destinations"} {
-		text, err := o.core.Answer(context.Background(), what, device.ID)
+		text, err := o.Core.Answer(context.Background(), what, device.ID)
 		if err != nil || !json.Valid(text) || len(text) < 20 {
 			t.Errorf("%s: %.80s, %v", what, text, err)
 		}
 	}
-	text, err := o.core.Answer(context.Background(), "destinations", device.ID)
+	text, err := o.Core.Answer(context.Background(), "destinations", device.ID)
 	var list []Destination
 	if err := errors.Join(err, json.Unmarshal(text, &list)); err != nil || len(list) == 0 || !list[0].Address.IsValid() {
 		t.Errorf("%s: %v", text, err)
 	}
-	if _, err := o.core.Answer(context.Background(), "weather", ""); err == nil {
+	if _, err := o.Core.Answer(context.Background(), "weather", ""); err == nil {
 		t.Error("an unknown question is answered")
 	}
-	if _, err := o.core.Answer(context.Background(), "why", "nobody"); err == nil {
+	if _, err := o.Core.Answer(context.Background(), "why", "nobody"); err == nil {
 		t.Error("an unknown device is explained")
 	}
 }

@@ -1,4 +1,4 @@
-package agent
+package home
 
 import (
 	"context"
@@ -14,16 +14,16 @@ const (
 	maxOver       = 64
 )
 
-// diary is the Sink of a live agent: it logs what is found and remembers the
+// Diary is the Sink of a live agent: it logs what is found and remembers the
 // newest of it, to be asked for. It is owned by the pipeline's goroutine.
-type diary struct {
+type Diary struct {
 	log        *slog.Logger
 	detections []*cordon.Detection // oldest first
 	over       []*cordon.Incident  // oldest first
 }
 
 // Detection remembers a detection with its evidence.
-func (d *diary) Detection(det *cordon.Detection) {
+func (d *Diary) Detection(det *cordon.Detection) {
 	d.detections = keep(d.detections, det, maxDetections)
 	level := slog.LevelInfo
 	if det.Level == cordon.Watch {
@@ -33,27 +33,27 @@ func (d *diary) Detection(det *cordon.Detection) {
 }
 
 // Shadowed logs a detection of which nothing follows.
-func (d *diary) Shadowed(det *cordon.Detection) {
+func (d *Diary) Shadowed(det *cordon.Detection) {
 	d.log.Info("detected under a shadow", "kind", det.Kind, "level", det.Level.String(), "id", det.ID)
 }
 
 // Action logs an action that is new. Which device it is, is said for debugging only.
-func (d *diary) Action(a *cordon.Action) {
+func (d *Diary) Action(a *cordon.Action) {
 	d.log.Info("action", "verb", a.Verb, "mode", a.Mode, "id", a.ID, "incident", a.Incident, "until", a.Expires)
 	d.log.Debug("action on", "id", a.ID, "entity", a.Entity.String())
 }
 
 // Incident remembers an incident that is over.
-func (d *diary) Incident(i *cordon.Incident) {
+func (d *Diary) Incident(i *cordon.Incident) {
 	d.over = keep(d.over, i, maxOver)
 	d.log.Info("incident over", "id", i.ID, "level", i.Level.String())
 }
 
 // Device says nothing of a device that left the table.
-func (d *diary) Device(*cordon.Device) {}
+func (d *Diary) Device(*cordon.Device) {}
 
 // of returns the detections that are remembered of a device since a moment.
-func (d *diary) of(device string, since cordon.Time) (list []*cordon.Detection) {
+func (d *Diary) of(device string, since cordon.Time) (list []*cordon.Detection) {
 	for _, det := range d.detections {
 		if det.Device.ID == device && det.At >= since {
 			list = append(list, det)
