@@ -184,11 +184,12 @@ func (c *Core) openDoors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	health := operation(c.metrics, c.checks(), c.cfg.Operation.Profile)
 	for _, d := range []*door{
 		{name: "api", at: c.cfg.API.Listen, handler: c.api, tls: secure, ends: c.events.End},
 		{name: "gateway", at: c.cfg.Gateway.Listen, handler: c.gateway.Handler(), tls: c.keys.TLS()},
-		{name: "operation", at: c.cfg.Operation.Listen, handler: operation(c.metrics, c.checks(), c.cfg.Operation.Profile)},
-		{name: "socket", socket: c.cfg.Socket(), handler: c.orders(), subject: operator},
+		{name: "operation", at: c.cfg.Operation.Listen, handler: health},
+		{name: "socket", socket: c.cfg.Socket(), handler: c.orders(health), subject: operator},
 	} {
 		if d.socket == "" && !d.at.IsValid() {
 			continue

@@ -113,11 +113,12 @@ func lookWork(ctx context.Context, cfg *config.Config) Finding {
 	f := Finding{Name: "running", State: OK, Text: "Core runs and is ready: database and bus answer."}
 	ctx, cancel := context.WithTimeout(ctx, checkWithin+time.Second)
 	defer cancel()
-	ready := "http://" + cfg.Operation.Listen.String() + "/readyz"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ready, nil)
+	client := Dial(*cfg)
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/readyz", nil)
 	if err == nil {
 		var resp *http.Response
-		if resp, err = http.DefaultClient.Do(req); err == nil {
+		if resp, err = client.Do(req); err == nil {
 			defer resp.Body.Close()
 			if resp.StatusCode != http.StatusOK {
 				why, _ := io.ReadAll(io.LimitReader(resp.Body, maxOrder))

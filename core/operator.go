@@ -1,13 +1,16 @@
 package core
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 
 	"cordon"
 	"cordon/core/api"
 	"cordon/core/auth"
+	"cordon/core/config"
 )
 
 // operator is who gives orders on the machine itself.
@@ -24,10 +27,21 @@ type Administrator struct {
 	Password string `json:"password,omitempty"`
 }
 
+// Dial returns a client of the core that runs with a configuration, which does whatever
+// its user's orders are: requests to http://localhost reach its API as an administrator,
+// its health and metrics, and the orders below.
+func Dial(cfg config.Config) *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", cfg.Socket())
+	}}}
+}
+
 // orders is what comes in through the socket: the API as who runs core, and what only he
 // may do.
-func (c *Core) orders() http.Handler {
+func (c *Core) orders(health http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("/", health)
 	mux.Handle("/v1/", c.api)
 	mux.HandleFunc("POST /operator/administrators", c.orderAdministrator)
 	mux.HandleFunc("GET /operator/records", c.orderRecords)

@@ -279,7 +279,7 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// TestUnitVerified asks systemd about the unit; the program's place is made to
+// TestUnitVerified asks systemd about the units; the programs' places are made to
 // exist.
 func TestUnitVerified(t *testing.T) {
 	need(t, "systemd-analyze", "true")
@@ -287,10 +287,12 @@ func TestUnitVerified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unit := filepath.Join(t.TempDir(), "cordon-agent.service")
-	write(t, unit, strings.ReplaceAll(read(t, "systemd/cordon-agent.service"), "/usr/sbin/cordon-agent", yes))
-	if out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	for _, program := range []string{"cordon-agent", "cordon-core"} {
+		unit := filepath.Join(t.TempDir(), program+".service")
+		write(t, unit, strings.ReplaceAll(read(t, "systemd/"+program+".service"), "/usr/sbin/"+program, yes))
+		if out, err := exec.Command("systemd-analyze", "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("systemd-analyze verify %s: %v\n%s", program, err, out)
+		}
 	}
 }
 

@@ -24,18 +24,14 @@ import (
 // local is the API of the core of this machine, through its socket: whoever may open
 // that may do everything.
 type local struct {
-	http http.Client
+	http *http.Client
 	stop func() error // ends a core that was started for this command only
 }
 
 // connect reaches the core that runs. If none does, this program is core until close,
 // with no door but the socket: the same order has the same effect.
 func connect(ctx context.Context, cfg config.Config, stderr io.Writer) (*local, error) {
-	l := &local{stop: func() error { return nil }}
-	l.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", cfg.Socket())
-	}}
+	l := &local{http: core.Dial(cfg), stop: func() error { return nil }}
 	c, err := net.DialTimeout("unix", cfg.Socket(), time.Second)
 	switch {
 	case err == nil:

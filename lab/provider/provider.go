@@ -4,7 +4,6 @@ package provider
 
 import (
 	"bytes"
-	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -26,7 +26,10 @@ import (
 
 	"cordon"
 	"cordon/agent/uplink"
+	"cordon/core"
+	"cordon/core/config"
 	"cordon/lab/door"
+	"cordon/lab/netns"
 )
 
 // Provider is one core. Start it; it ends with the test.
@@ -36,7 +39,8 @@ type Provider struct {
 
 	config  string            // file
 	listens map[string]string // door → address, the same in every life
-	socket  http.Client
+	socket  *http.Client
+	run     func(name string, args ...string) *exec.Cmd
 	cmd     *exec.Cmd
 	ended   chan error
 }
@@ -48,8 +52,23 @@ var doors = []string{"api", "gateway", "bus", "operation"}
 // empty. extra are keys of a section, "database": `url = "…"`; "" are those of none.
 func New(t testing.TB, dir string, extra map[string]string) *Provider {
 	t.Helper()
-	p := &Provider{T: t, Dir: dir, listens: make(map[string]string)}
-	if dir == "" {
+	return (&Provider{T: t, Dir: dir, run: exec.Command}).configure(netip.MustParseAddr("127.0.0.1"), extra)
+}
+
+// NewIn is New in the network of a host, at whose address routers reach the core.
+func NewIn(t testing.TB, host *netns.Host, at netip.Addr, extra map[string]string) *Provider {
+	t.Helper()
+	extra = maps.Clone(extra)
+	extra["gateway"] += fmt.Sprintf("hosts = [%q]\n", at)
+	return (&Provider{T: t, run: host.Command}).configure(at, extra)
+}
+
+// configure writes the configuration of a core whose routers come to an address.
+func (p *Provider) configure(at netip.Addr, extra map[string]string) *Provider {
+	t := p.T
+	t.Helper()
+	p.listens = make(map[string]string)
+	if p.Dir == "" {
 		p.Dir = filepath.Join(t.TempDir(), "data")
 	}
 	sections := maps.Clone(extra)
@@ -57,10 +76,15 @@ func New(t testing.TB, dir string, extra map[string]string) *Provider {
 		sections = make(map[string]string)
 	}
 	for _, d := range doors {
-		p.listens[d] = free(t)
+		_, port, _ := net.SplitHostPort(free(t))
+		p.listens[d] = net.JoinHostPort("127.0.0.1", port)
+		if d == "gateway" || d == "bus" {
+			p.listens[d] = net.JoinHostPort(at.String(), port)
+		}
 		sections[d] += fmt.Sprintf("\nlisten = %q\n", p.listens[d])
 	}
 	sections["gateway"] += "requests_per_address = 10000\n" // all homes are at one
+	sections["log"] += "level = \"warn\"\n"
 	var b strings.Builder
 	fmt.Fprintf(&b, "dir = %q\n%s\n", p.Dir, sections[""])
 	delete(sections, "")
@@ -69,10 +93,7 @@ func New(t testing.TB, dir string, extra map[string]string) *Provider {
 	}
 	p.config = filepath.Join(t.TempDir(), "core.toml")
 	p.must(os.WriteFile(p.config, []byte(b.String()), 0o600))
-	p.socket.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", filepath.Join(p.Dir, "core.sock"))
-	}}
+	p.socket = core.Dial(config.Config{Dir: p.Dir})
 	t.Cleanup(func() {
 		p.socket.CloseIdleConnections()
 		if p.cmd != nil {
@@ -117,7 +138,7 @@ func (p *Provider) Command(args ...string) *exec.Cmd {
 	p.T.Helper()
 	path, err := program()
 	p.must(err)
-	return exec.Command(path, append(args, "--config", p.config)...)
+	return p.run(path, append(args, "--config", p.config)...)
 }
 
 // Start starts core and waits until it is ready.
@@ -125,7 +146,7 @@ func (p *Provider) Start() {
 	p.T.Helper()
 	p.Launch()
 	door.Wait(p.T, "core is ready", func() bool {
-		resp, err := http.Get("http://" + p.listens["operation"] + "/readyz")
+		resp, err := p.socket.Get("http://localhost/readyz")
 		if err != nil {
 			return false
 		}
@@ -139,7 +160,10 @@ func (p *Provider) Launch() {
 	p.T.Helper()
 	p.cmd = p.Command("serve")
 	p.cmd.Stderr = p.T.Output()
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if p.cmd.SysProcAttr == nil {
+		p.cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	p.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	p.must(p.cmd.Start())
 	p.ended = make(chan error, 1)
 	go func(cmd *exec.Cmd) { p.ended <- cmd.Wait() }(p.cmd)
@@ -185,6 +209,15 @@ func Serial(i int) string { return fmt.Sprintf("R-%05d", i) }
 
 func secret(i int) string { return fmt.Sprintf("claim-of-%05d-2f9k4m", i) }
 
+// Agent is the part of an agent's configuration with which router i reaches core.
+func (p *Provider) Agent(i int) string {
+	p.T.Helper()
+	claim := filepath.Join(p.T.TempDir(), "claim")
+	p.must(os.WriteFile(claim, []byte(secret(i)+"\n"), 0o600))
+	return fmt.Sprintf("[core]\nurl = %q\nca_file = %q\nserial = %q\nsecret_file = %q\n", "https://"+p.listens["gateway"],
+		filepath.Join(p.Dir, "keys", "ca.pem"), Serial(i), claim)
+}
+
 // Line is how a router reaches core. Its Dir is empty, and it comes back within a
 // second.
 func (p *Provider) Line(i int) uplink.Config {
@@ -198,7 +231,7 @@ func (p *Provider) Line(i int) uplink.Config {
 
 // Ask asks the API as who runs core, and reads the answer into out, unless that is nil.
 func (p *Provider) Ask(method, path string, in, out any) error {
-	_, err := ask(&p.socket, "http://localhost", nil, method, path, in, out)
+	_, err := ask(p.socket, "http://localhost", nil, method, path, in, out)
 	return err
 }
 
@@ -288,7 +321,7 @@ func List[T any](p *Provider, path string, query url.Values) ([]T, error) {
 
 // Metric returns a counter or gauge without labels of core's.
 func (p *Provider) Metric(name string) (float64, error) {
-	resp, err := http.Get("http://" + p.listens["operation"] + "/metrics")
+	resp, err := p.socket.Get("http://localhost/metrics")
 	if err != nil {
 		return 0, err
 	}

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,9 +14,11 @@ import (
 
 	"cordon"
 	"cordon/agent/control"
+	"cordon/core/api/view"
 	"cordon/lab/door"
 	"cordon/lab/live"
 	"cordon/lab/netns"
+	core "cordon/lab/provider"
 	"cordon/lab/router"
 	"cordon/wire"
 )
@@ -202,4 +206,74 @@ func TestMemoryWithCore(t *testing.T) {
 	if !within {
 		t.Errorf("more than %.0f MB resident", budget/1e6)
 	}
+}
+
+// TestProvider: the agent of a real router and the real core. An infection in the home is
+// in the API; a quarantine that is ordered there is in force in the kernel; an allowance
+// and a release end it.
+func TestProvider(t *testing.T) {
+	home := netns.NewHome(t, netns.HomeConfig{Devices: 2})
+	p := core.NewIn(t, home.Internet, netip.MustParseAddr("203.0.113.1"), map[string]string{"policy": `default = "protect"`})
+	p.Start()
+	p.Import(1)
+	a := router.Start(t, home, p.Agent(0))
+	site(t, home, somewhere)
+	for i := range home.Devices {
+		if !reaches(home.Devices[i], somewhere) {
+			t.Fatalf("device %d does not reach the internet", i)
+		}
+	}
+	var devices []view.Device
+	netns.Wait(t, inTime, "both devices are in the API", func() (there bool) {
+		devices, _ = core.List[view.Device](p, "/v1/devices", nil)
+		return len(devices) >= 2
+	})
+	at := func(i int) string {
+		return "/v1/sites/" + devices[0].Site + "/devices/" + url.PathEscape(home.Config.DeviceMAC(i))
+	}
+	state := func(i int) (d view.Device) {
+		if err := p.Ask(http.MethodGet, at(i), nil, &d); err != nil {
+			t.Error(err)
+		}
+		return d
+	}
+
+	begin := time.Now()
+	if err := p.Ask(http.MethodPost, at(1)+"/quarantine", map[string]string{"reason": "a test"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	netns.Wait(t, inTime, "the device is in quarantine", func() bool { return a.Device(1).State == control.StateQuarantined })
+	t.Logf("a quarantine is in force after %v", time.Since(begin).Round(time.Millisecond))
+	if reaches(home.Devices[1], somewhere) || !reaches(home.Devices[0], somewhere) {
+		t.Error("the one device reaches the internet, or the other does not")
+	}
+	begin = time.Now()
+	if err := p.Ask(http.MethodPost, at(1)+"/release", struct{}{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	netns.Wait(t, inTime, "the device is free", func() bool { return a.Device(1).State != control.StateQuarantined })
+	t.Logf("a release is in force after %v", time.Since(begin).Round(time.Millisecond))
+	if !reaches(home.Devices[1], somewhere) {
+		t.Error("the device is still cut off")
+	}
+
+	if _, err := (live.Scan{Bursts: 1}).Run(bounded(t, time.Minute), home.Devices[0]); err != nil {
+		t.Fatal(err)
+	}
+	netns.Wait(t, inTime, "the infection is in the API", func() bool {
+		list, err := core.List[view.Incident](p, "/v1/incidents", url.Values{"level": {"act"}})
+		return err == nil && len(list) == 1 && list[0].Device.ID == home.Config.DeviceMAC(0)
+	})
+	netns.Wait(t, inTime, "the API shows the quarantine", func() bool { return state(0).State == "quarantined" })
+	quarantined(t, a, 0)
+	p.Kill() // the home is protected without it
+	if reaches(home.Devices[0], somewhere) || !reaches(home.Devices[1], somewhere) {
+		t.Error("without core the one device reaches the internet, or the other does not")
+	}
+	p.Start()
+	if err := p.Ask(http.MethodPost, at(0)+"/release", struct{}{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	netns.Wait(t, time.Minute, "the device is free", func() bool { return a.Device(0).State != control.StateQuarantined })
+	netns.Wait(t, inTime, "the API shows that", func() bool { return state(0).State == "watched" })
 }
