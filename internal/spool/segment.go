@@ -213,6 +213,3 @@ func (s *segment) append(list []*Item) error {
 }
 
 func (s *segment) remove() { os.Remove(s.path) }
-
-// SyncDir puts the names in a directory on the medium.
-func SyncDir(dir string) error { return medium.Sync(dir) }
