@@ -63,7 +63,7 @@ type live struct {
 	stopped chan struct{}                  // closed when loop has returned
 	hung    chan struct{}                  // closed when it will not
 	beat    atomic.Int64                   // monotonic time of the last turn of loop
-	view    atomic.Pointer[view]           // for the guard and the page
+	view    atomic.Pointer[home.View]      // for the guard and the page
 	around  atomic.Pointer[cordon.Network] // the network, for the guard and the self-test
 
 	reconsider     chan struct{}              // the policy may have changed

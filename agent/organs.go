@@ -16,6 +16,7 @@ import (
 	"cordon/agent/control"
 	"cordon/agent/enforce/dns"
 	"cordon/agent/enforce/nft"
+	"cordon/agent/home"
 	"cordon/agent/packet"
 	"cordon/agent/page"
 )
@@ -139,11 +140,11 @@ func (l *live) guardPart() control.Part {
 // decide says what becomes of a question. The guard's goroutines call it.
 func (l *live) decide(q *dns.Query) dns.Verdict {
 	v := l.view.Load()
-	r := v.find(q.Src.Addr(), q.MAC)
-	switch v.question(r, q.Name, l.indicators, l.hosts, cordon.Time(l.epoch.at(monotonic()))) {
-	case answerResolve:
+	r := v.Find(q.Src.Addr(), q.MAC)
+	switch v.Question(r, q.Name, l.indicators, l.hosts, cordon.Time(l.epoch.at(monotonic()))) {
+	case home.AnswerResolve:
 		return dns.Verdict{Do: dns.Resolve}
-	case answerRefuse:
+	case home.AnswerRefuse:
 		if l.cfg.DNS.Blocked == config.AnswerPage {
 			return dns.Verdict{Do: dns.Redirect, EDE: dns.EDEBlocked, Page: l.pageAddresses()}
 		}
@@ -177,7 +178,7 @@ const openedWithin = time.Second
 // opened opens the way to the addresses of a name that a device in quarantine may
 // have. The guard's goroutines call it.
 func (l *live) opened(mac cordon.MAC, src netip.Addr, _ string, addrs []netip.Addr, ttl time.Duration) error {
-	r := l.view.Load().find(src, mac)
+	r := l.view.Load().Find(src, mac)
 	if r == nil {
 		return errors.New("nobody knows the device")
 	}
@@ -185,7 +186,7 @@ func (l *live) opened(mac cordon.MAC, src netip.Addr, _ string, addrs []netip.Ad
 	defer cancel()
 	var errs []error
 	for _, a := range addrs {
-		errs = append(errs, l.kernel.Hole(ctx, &r.device, a, ttl))
+		errs = append(errs, l.kernel.Hole(ctx, &r.Device, a, ttl))
 	}
 	return errors.Join(errs...)
 }
@@ -215,13 +216,13 @@ func (l *live) servePage(ctx context.Context) error {
 
 // notice is what the page tells a device that is cut off.
 func (l *live) notice(remote netip.AddrPort) (page.Notice, bool) {
-	r := l.view.Load().find(remote.Addr().Unmap(), cordon.MAC{})
-	if r == nil || r.quarantine == nil {
+	r := l.view.Load().Find(remote.Addr().Unmap(), cordon.MAC{})
+	if r == nil || r.Quarantine == nil {
 		return page.Notice{}, false
 	}
-	q := r.quarantine
-	return page.Notice{Device: r.device.Label(), Kinds: r.kinds, Reason: q.Reason, Since: q.At, Until: q.Expires, ByHand: q.Incident == "",
-		Updates: l.hosts.Knows(r.device.Maker)}, true
+	q := r.Quarantine
+	return page.Notice{Device: r.Device.Label(), Kinds: r.Kinds, Reason: q.Reason, Since: q.At, Until: q.Expires, ByHand: q.Incident == "",
+		Updates: l.hosts.Knows(r.Device.Maker)}, true
 }
 
 // portalHost returns the name of the customer's portal.

@@ -8,6 +8,7 @@ import (
 
 	"cordon"
 	"cordon/agent/enforce/nft"
+	"cordon/agent/home"
 )
 
 // doingTables names trouble with the kernel's tables.
@@ -48,7 +49,7 @@ func (l *live) routine(now cordon.Time) {
 // their addresses for an hour only, since addresses pass to others.
 func (l *live) refresh() {
 	for _, d := range l.Pipeline.Devices.All() {
-		if r := l.view.Load().find(netip.Addr{}, d.MAC); d.HasMAC && r != nil && r.quarantine != nil && l.Pipeline.Now.Sub(d.LastSeen) < saveEvery {
+		if r := l.view.Load().Find(netip.Addr{}, d.MAC); d.HasMAC && r != nil && r.Quarantine != nil && l.Pipeline.Now.Sub(d.LastSeen) < saveEvery {
 			l.Check(doingTables, l.kernel.Move(l.ctx, d))
 		}
 	}
@@ -101,7 +102,7 @@ func (l *live) publish() {
 	for i := range inForce {
 		inForce[i].At, inForce[i].Expires = l.Pipeline.Wall(inForce[i].At), l.Pipeline.Wall(inForce[i].Expires)
 	}
-	l.view.Store(newView(devices, inForce, l.Pipeline.Incidents.Open(), l.PolicyOf))
+	l.view.Store(home.NewView(devices, inForce, l.Pipeline.Incidents.Open(), l.PolicyOf))
 	l.Check(doingTables, l.kernel.Shield(l.ctx, l.shielded(devices)))
 }
 

@@ -41,18 +41,7 @@ func (l *live) beyond() (list []netip.Addr) {
 }
 
 // untouched returns addresses of devices that nothing is done about.
-func (l *live) untouched() (list []netip.Addr) {
-	v := l.view.Load()
-	if v == nil {
-		return nil
-	}
-	for a, r := range v.byAddr {
-		if r.quarantine == nil && !r.device.Gateway && !a.IsLinkLocalUnicast() {
-			list = append(list, a)
-		}
-	}
-	return list
-}
+func (l *live) untouched() []netip.Addr { return l.view.Load().Untouched() }
 
 // networkChanged follows the router's network. First come the kernel's tables, so
 // that nothing is open for a moment, watched by the self-test; then the stages.

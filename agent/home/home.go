@@ -4,7 +4,7 @@
 // A Household shows devices, incidents and reasons, and says what is allowed; a Provider
 // ties it to core: it has its happenings reported, does what is desired, and answers
 // questions. The live agent and the simulation are built around them. All of it is owned
-// by the pipeline's goroutine.
+// by the pipeline's goroutine, but for a View: that is for who must not touch the pipeline.
 package home
 
 import (

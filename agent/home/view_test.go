@@ -1,4 +1,4 @@
-package agent
+package home
 
 import (
 	"net/netip"
@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"cordon"
-	"cordon/agent/home"
 	"cordon/agent/mend"
 )
 
@@ -36,23 +35,23 @@ func TestQuestion(t *testing.T) {
 		name, asks string
 		policy     cordon.Policy
 		inForce    []cordon.Action
-		want       answer
+		want       Answer
 	}{
-		{"nothing in force", "bad.example", cordon.PolicyProtect, nil, answerPass},
-		{"a blocked name", "bad.example", cordon.PolicyProtect, []cordon.Action{block}, answerRefuse},
-		{"below a blocked name", "x.bad.example", cordon.PolicyProtect, []cordon.Action{block}, answerRefuse},
-		{"beside a blocked name", "notbad.example", cordon.PolicyProtect, []cordon.Action{block}, answerPass},
-		{"known to be hostile", "c2.example", cordon.PolicyProtect, nil, answerRefuse},
-		{"known to be hostile, only observed", "c2.example", cordon.PolicyObserve, nil, answerPass},
-		{"cut off", "example.com", cordon.PolicyProtect, []cordon.Action{cut}, answerRefuse},
-		{"cut off by hand under observe", "example.com", cordon.PolicyObserve, []cordon.Action{cut}, answerRefuse},
-		{"cut off, asks for the portal", "portal.example", cordon.PolicyProtect, []cordon.Action{cut}, answerResolve},
-		{"cut off, asks for its maker's firmware", "www.hikvision.com", cordon.PolicyProtect, []cordon.Action{cut}, answerResolve},
-		{"cutting off is only asked for", "example.com", cordon.PolicyAsk, []cordon.Action{asked}, answerPass},
+		{"nothing in force", "bad.example", cordon.PolicyProtect, nil, AnswerPass},
+		{"a blocked name", "bad.example", cordon.PolicyProtect, []cordon.Action{block}, AnswerRefuse},
+		{"below a blocked name", "x.bad.example", cordon.PolicyProtect, []cordon.Action{block}, AnswerRefuse},
+		{"beside a blocked name", "notbad.example", cordon.PolicyProtect, []cordon.Action{block}, AnswerPass},
+		{"known to be hostile", "c2.example", cordon.PolicyProtect, nil, AnswerRefuse},
+		{"known to be hostile, only observed", "c2.example", cordon.PolicyObserve, nil, AnswerPass},
+		{"cut off", "example.com", cordon.PolicyProtect, []cordon.Action{cut}, AnswerRefuse},
+		{"cut off by hand under observe", "example.com", cordon.PolicyObserve, []cordon.Action{cut}, AnswerRefuse},
+		{"cut off, asks for the portal", "portal.example", cordon.PolicyProtect, []cordon.Action{cut}, AnswerResolve},
+		{"cut off, asks for its maker's firmware", "www.hikvision.com", cordon.PolicyProtect, []cordon.Action{cut}, AnswerResolve},
+		{"cutting off is only asked for", "example.com", cordon.PolicyAsk, []cordon.Action{asked}, AnswerPass},
 	} {
-		v := newView([]*cordon.Device{cam}, c.inForce, nil, func(*cordon.Device) cordon.Policy { return c.policy })
-		for how, r := range map[string]*resident{"MAC": v.find(netip.Addr{}, cam.MAC), "address": v.find(cam.Addrs[0], cordon.MAC{})} {
-			if got := v.question(r, []byte(c.asks), listed("c2.example"), hosts, 0); got != c.want {
+		v := NewView([]*cordon.Device{cam}, c.inForce, nil, func(*cordon.Device) cordon.Policy { return c.policy })
+		for how, r := range map[string]*Resident{"MAC": v.Find(netip.Addr{}, cam.MAC), "address": v.Find(cam.Addrs[0], cordon.MAC{})} {
+			if got := v.Question(r, []byte(c.asks), listed("c2.example"), hosts, 0); got != c.want {
 				t.Errorf("%s, found by %s: answer %d, want %d", c.name, how, got, c.want)
 			}
 		}
@@ -63,22 +62,22 @@ func TestQuestion(t *testing.T) {
 // known to be so before it is heard again.
 func TestQuarantineOutlivesTheTable(t *testing.T) {
 	cut := cordon.Action{Verb: cordon.VerbQuarantine, Mode: cordon.ModeDo, Entity: cordon.Entity{Device: "44:19:b6:00:00:10"}}
-	v := newView(nil, []cordon.Action{cut}, nil, func(*cordon.Device) cordon.Policy { return cordon.PolicyProtect })
-	if r := v.find(netip.Addr{}, cordon.MAC{0x44, 0x19, 0xb6, 0, 0, 0x10}); r == nil || r.quarantine == nil {
+	v := NewView(nil, []cordon.Action{cut}, nil, func(*cordon.Device) cordon.Policy { return cordon.PolicyProtect })
+	if r := v.Find(netip.Addr{}, cordon.MAC{0x44, 0x19, 0xb6, 0, 0, 0x10}); r == nil || r.Quarantine == nil {
 		t.Error("forgotten")
 	}
 }
 
 // TestStub makes a device of an ID and finds it again in what it is.
 func TestStub(t *testing.T) {
-	if d := home.Stub("44:19:b6:00:00:10"); !d.HasMAC || d.MAC.String() != d.ID || d.Maker == "" {
+	if d := Stub("44:19:b6:00:00:10"); !d.HasMAC || d.MAC.String() != d.ID || d.Maker == "" {
 		t.Errorf("by MAC: %+v", d)
 	}
-	if d := home.Stub("192.168.1.10"); d.HasMAC || len(d.Addrs) != 1 || d.Addrs[0].String() != d.ID {
+	if d := Stub("192.168.1.10"); d.HasMAC || len(d.Addrs) != 1 || d.Addrs[0].String() != d.ID {
 		t.Errorf("by address: %+v", d)
 	}
 	for _, id := range []string{"", "44:19:b6:00:00:zz", "00-00-00-00-00-00-00-01"} {
-		if d := home.Stub(id); d.HasMAC || len(d.Addrs) > 0 {
+		if d := Stub(id); d.HasMAC || len(d.Addrs) > 0 {
 			t.Errorf("%q is no device: %+v", id, d)
 		}
 	}
@@ -88,9 +87,9 @@ func TestQuestionDoesNotAllocate(t *testing.T) {
 	hosts, _ := mend.New()
 	d := &cordon.Device{ID: "192.168.1.10", Addrs: []netip.Addr{netip.MustParseAddr("192.168.1.10")}}
 	block := cordon.Action{Verb: cordon.VerbBlock, Mode: cordon.ModeDo, Entity: cordon.Entity{Device: d.ID, Target: cordon.Target{Name: "bad.example"}}}
-	v := newView([]*cordon.Device{d}, []cordon.Action{block}, nil, func(*cordon.Device) cordon.Policy { return cordon.PolicyProtect })
+	v := NewView([]*cordon.Device{d}, []cordon.Action{block}, nil, func(*cordon.Device) cordon.Policy { return cordon.PolicyProtect })
 	name := []byte("www.example.com")
-	if n := testing.AllocsPerRun(100, func() { v.question(v.find(d.Addrs[0], cordon.MAC{}), name, nil, hosts, 0) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { v.Question(v.Find(d.Addrs[0], cordon.MAC{}), name, nil, hosts, 0) }); n > 0 {
 		t.Errorf("%v allocations for a name that passes", n)
 	}
 }
