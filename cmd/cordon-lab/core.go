@@ -14,6 +14,7 @@ import (
 	"cordon/lab/load"
 	"cordon/lab/netns"
 	"cordon/lab/postgres"
+	"cordon/lab/reader"
 )
 
 const coreHelp = `
@@ -24,6 +25,9 @@ PART is one of
   routers  plays routers, each with a key and a TLS connection of its own: what a
            connection costs, how many reports a second core keeps up with, how long it
            takes until all routers are back after core was away
+  api      plays people and programs who read and change records at once, while routers
+           report, on a database with a million devices (SQLite: 100,000): how long
+           answers take. Filling PostgreSQL takes some ten minutes; --keep DIR uses it again
 Without --part every part is measured.
 
 With --database postgres core uses a PostgreSQL server of its own, from Debian's
@@ -39,15 +43,18 @@ exit status:
 type corePart struct {
 	name    string
 	measure func(context.Context, *coreOptions) ([]load.Line, error)
+	keeps   bool // its database is its own, and may stay
 }
 
 // coreParts are the parts, in the order in which they run.
-var coreParts = []corePart{{"routers", benchRouters}}
+var coreParts = []corePart{{"routers", benchRouters, false}, {"api", benchAPI, true}}
 
 // coreOptions are the flags of bench-core.
 type coreOptions struct {
 	load.Config
 	parts, database, dir string
+	api                  reader.Config
+	rates                string
 }
 
 func coreCommand() cli.Command {
@@ -65,6 +72,7 @@ func coreCommand() cli.Command {
 			fs.DurationVar(&o.Hold, "hold", load.DefaultHold, "how long the rate is held")
 			fs.BoolVar(&o.Returns, "returns", true, "also let all routers come back")
 			fs.StringVar(&o.Profile, "profile", "", "keep profiles of core's memory and processor time in `DIR`")
+			o.declareAPI(fs)
 			return func(ctx context.Context, args []string) error {
 				switch {
 				case len(args) > 0:
@@ -117,7 +125,7 @@ func (o *coreOptions) part(ctx context.Context, p corePart) (lines []load.Line, 
 	each.Dir = dir
 	each.Progress = progressTo(os.Stderr)
 	measure := func() { lines, err = p.measure(ctx, &each) }
-	if o.database != "postgres" {
+	if o.database != "postgres" || p.keeps {
 		measure()
 		return lines, err
 	}

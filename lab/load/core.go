@@ -47,7 +47,8 @@ func NewCore(program, dir, database string) (*Core, error) {
 	}}
 	// All routers of the crowd come from few addresses.
 	text := fmt.Sprintf("dir = %q\n[log]\nlevel = \"warn\"\n[database]\nurl = %q\n", c.dir, database)
-	more := map[string]string{"gateway": "requests_per_address = 1_000_000\n", "operation": "profile = true\n"}
+	// People come through this machine as through a proxy.
+	more := map[string]string{"gateway": "requests_per_address = 1_000_000\n", "operation": "profile = true\n", "api": "proxies = [\"127.0.0.0/8\"]\n"}
 	for _, d := range doors {
 		at, err := free()
 		if err != nil {
@@ -174,7 +175,7 @@ func (c *Core) Import(ctx context.Context, list io.Reader) error {
 }
 
 // Usage is what core has used since its start.
-func (c *Core) Usage() (Usage, error) { return usageOf(c.cmd.Process.Pid) }
+func (c *Core) Usage() (Usage, error) { return UsageOf(c.cmd.Process.Pid) }
 
 // Get asks the API, as who runs core, and reads the answer into out.
 func (c *Core) Get(ctx context.Context, path string, query url.Values, out any) error {
@@ -196,6 +197,20 @@ func (c *Core) Get(ctx context.Context, path string, query url.Values, out any) 
 		return fmt.Errorf("core's answer about %s: %w", path, err)
 	}
 	return nil
+}
+
+// Administrator makes an administrator, as who runs core, and returns his password.
+func (c *Core) Administrator(ctx context.Context, email string) (password string, err error) {
+	out, err := c.command(ctx, "admin", "create", email).Output()
+	if err != nil {
+		return "", fmt.Errorf("make an administrator: %w", err)
+	}
+	_, after, _ := strings.Cut(string(out), "password: ")
+	password, _, ok := strings.Cut(after, "\n")
+	if !ok {
+		return "", fmt.Errorf("make an administrator: no password in %d bytes", len(out))
+	}
+	return strings.TrimSpace(password), nil
 }
 
 // refused is an answer that is none.
@@ -284,8 +299,11 @@ func (c *Core) keep(ctx context.Context, name, path string) (err error) {
 	return errors.Join(err, f.Close())
 }
 
-// roots is who signs core's certificates, as a router is given it.
-func (c *Core) roots() (*x509.CertPool, error) {
+// Address is where one of core's doors is: "api", "gateway", "bus" or "operation".
+func (c *Core) Address(door string) string { return c.at[door] }
+
+// Roots is who signs core's certificates, as a router is given it.
+func (c *Core) Roots() (*x509.CertPool, error) {
 	pem, err := os.ReadFile(filepath.Join(c.dir, "keys", "ca.pem"))
 	if err != nil {
 		return nil, fmt.Errorf("core's CA: %w", err)

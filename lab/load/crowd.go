@@ -59,7 +59,7 @@ func (c *crowd) list() io.Reader {
 
 // enrol lets every router enrol, and then be there until ctx is done.
 func (c *crowd) enrol(ctx context.Context) error {
-	roots, err := c.core.roots()
+	roots, err := c.core.Roots()
 	if err != nil {
 		return err
 	}

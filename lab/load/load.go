@@ -108,7 +108,7 @@ func Run(ctx context.Context, cfg Config) (lines []Line, err error) {
 			return m.lines, err
 		}
 	}
-	own, err := usageOf(0)
+	own, err := UsageOf(0)
 	m.line("memory of the load generator itself", megabytes(own.Resident), "")
 	return m.lines, err
 }

@@ -147,7 +147,7 @@ func (m *measure) hold(ctx context.Context, rate float64, length time.Duration, 
 	if err != nil {
 		return h, err
 	}
-	own, err := usageOf(0)
+	own, err := UsageOf(0)
 	if err != nil {
 		return h, err
 	}
@@ -193,7 +193,7 @@ func (m *measure) hold(ctx context.Context, rate float64, length time.Duration, 
 	if err != nil {
 		return h, err
 	}
-	mine, err := usageOf(0)
+	mine, err := UsageOf(0)
 	if err != nil {
 		return h, err
 	}

@@ -25,8 +25,8 @@ type Usage struct {
 // architecture that Linux runs Go on).
 const ticks = 100
 
-// usageOf reads what a process has used; 0: this one.
-func usageOf(pid int) (Usage, error) {
+// UsageOf reads what a process has used; 0: this one.
+func UsageOf(pid int) (Usage, error) {
 	dir := "/proc/self/"
 	if pid != 0 {
 		dir = fmt.Sprintf("/proc/%d/", pid)

@@ -9,8 +9,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"cordon/lab/load"
 )
 
 // counter counts from many goroutines.
@@ -39,7 +40,11 @@ const (
 
 // run lets everybody ask for a while.
 func (o *office) run(ctx context.Context, rate float64) (Load, error) {
-	began, used, events, reports := time.Now(), o.used(), o.heard.Load(), o.sent.Load()
+	before, err := o.used()
+	if err != nil {
+		return Load{}, err
+	}
+	began, events, reports := time.Now(), o.heard.Load(), o.sent.Load()
 	samples := make([]sample, len(o.people))
 	timed, cancel := context.WithTimeout(ctx, o.cfg.Length)
 	defer cancel()
@@ -60,8 +65,9 @@ func (o *office) run(ctx context.Context, rate float64) (Load, error) {
 			p.check.rounds = 0
 		}
 	}
-	r.Used = o.used().since(used)
-	return r, nil
+	after, err := o.used()
+	r.Used = after.since(before)
+	return r, err
 }
 
 // work lets one client ask until timed is done; what was asked is answered. A rate of 0
@@ -142,50 +148,52 @@ func (s *sample) fail(r *request, err error) {
 	}
 }
 
-// usage is how much of the processors was used: of all, by core, and by this process.
+// usage is what core, this process and the whole machine have used of the processors.
 type usage struct {
 	at             time.Time
 	all, core, own time.Duration
 }
 
-// since returns the difference.
+// used returns what was used until now.
+func (o *office) used() (u usage, err error) {
+	core, err := o.stage.core.Usage()
+	if err != nil {
+		return u, err
+	}
+	own, err := load.UsageOf(0)
+	if err != nil {
+		return u, err
+	}
+	u = usage{at: core.At, core: core.CPU, own: own.CPU}
+	u.all, err = busy()
+	return u, err
+}
+
+// since returns the cores that were busy.
 func (u usage) since(before usage) Usage {
 	took := u.at.Sub(before.at)
 	share := func(a, b time.Duration) float64 { return (a - b).Seconds() / took.Seconds() }
 	return Usage{All: share(u.all, before.all), Core: share(u.core, before.core), Own: share(u.own, before.own)}
 }
 
-// tick is the unit of times in /proc (USER_HZ, the same on all of Linux's machines that
-// we know).
+// tick is the unit of times in /proc (USER_HZ, the same on every architecture that Linux
+// runs Go on).
 const tick = 10 * time.Millisecond
 
-// used returns what was used until now; what cannot be read is 0.
-func (o *office) used() usage {
-	u := usage{at: time.Now()}
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) == nil {
-		u.own = time.Duration(r.Utime.Nano() + r.Stime.Nano())
+// busy returns how long all cores together were busy since the machine started:
+// proc_stat(5), user, nice, system, irq and softirq.
+func busy() (sum time.Duration, err error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
 	}
-	// proc_pid_stat(5): the fields after the name in brackets begin with the third.
-	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", o.stage.core.cmd.Process.Pid)); err == nil {
-		_, after, _ := strings.Cut(string(text), ") ")
-		u.core = ticks(strings.Fields(after), 11, 12)
-	}
-	// proc_stat(5): user, nice, system, idle, iowait, irq, softirq.
-	if text, err := os.ReadFile("/proc/stat"); err == nil {
-		line, _, _ := strings.Cut(string(text), "\n")
-		u.all = ticks(strings.Fields(line), 1, 2, 3, 6, 7)
-	}
-	return u
-}
-
-// ticks adds fields up.
-func ticks(fields []string, which ...int) (sum time.Duration) {
-	for _, i := range which {
-		if i < len(fields) {
-			n, _ := strconv.ParseInt(fields[i], 10, 64) // the kernel writes numbers
-			sum += time.Duration(n) * tick
+	fields := strings.Fields(string(text))
+	for _, i := range []int{1, 2, 3, 6, 7} {
+		n, err := strconv.ParseInt(fields[i], 10, 64) // the kernel writes more than these
+		if err != nil {
+			return 0, fmt.Errorf("busy cores: %w", err)
 		}
+		sum += time.Duration(n) * tick
 	}
-	return sum
+	return sum, nil
 }

@@ -140,10 +140,10 @@ func (p *person) get(ctx context.Context, r *request, out any) error {
 // hire makes an administrator, as who runs core does, who invites everybody else. They
 // all choose a password and are logged in then.
 func (o *office) hire(ctx context.Context) error {
-	o.admin = newPerson("http://"+o.stage.core.doors["api"], 0, o.cfg.Seed, cordon.RoleAdministrator)
+	o.admin = newPerson("http://"+o.stage.core.Address("api"), 0, o.cfg.Seed, cordon.RoleAdministrator)
 	day := fmt.Sprint(time.Now().UnixNano()) // a directory that is kept has those of earlier days
 	email := "admin-" + day + "@lab.example"
-	password, err := o.stage.core.administrator(ctx, email)
+	password, err := o.stage.core.Administrator(ctx, email)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/lab/load"
 	"cordon/lab/postgres"
 
 	"golang.org/x/sync/errgroup"
@@ -21,19 +22,18 @@ import (
 
 // The defaults of a Config.
 const (
-	DefaultHomes     = 50_000
-	DefaultDevices   = 20
-	DefaultIncidents = 100_000
-	DefaultClients   = 50
-	DefaultRouters   = 25
-	DefaultReports   = 200
-	DefaultLength    = time.Minute
+	DefaultHomes   = 50_000
+	DefaultDevices = 20
+	DefaultClients = 50
+	DefaultRouters = 25
+	DefaultReports = 200
+	DefaultLength  = time.Minute
 )
 
 // Config says what is measured. Homes, Devices, Incidents, Clients and Length are
 // required.
 type Config struct {
-	Core     []string // the command cordon-core
+	Core     string   // path of cordon-core
 	Dir      string   // of the database and core; what is there is used again; empty: one that goes with the run
 	SQLite   bool     // else PostgreSQL
 	Settings []string // more lines of postgresql.conf
@@ -56,7 +56,7 @@ type Config struct {
 }
 
 // Run sets everything up and measures. The TB's cleanups end it.
-func Run(ctx context.Context, t postgres.TB, cfg Config) (*Report, error) {
+func Run(ctx context.Context, t postgres.TB, cfg Config) ([]load.Line, error) {
 	t.Helper()
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
@@ -92,16 +92,16 @@ func Run(ctx context.Context, t postgres.TB, cfg Config) (*Report, error) {
 	if err := o.reported(background); err != nil {
 		return nil, err
 	}
-	report := &Report{Config: cfg, Filled: s.filled}
+	lines := o.about()
 	for _, rate := range cfg.Rates {
 		cfg.Progress(fmt.Sprintf("%s of %s", cfg.Length, pace(rate)))
-		load, err := o.run(background, rate)
+		r, err := o.run(background, rate)
 		if err != nil {
-			return nil, err
+			return lines, err
 		}
-		report.Loads = append(report.Loads, load)
+		lines = append(lines, r.lines()...)
 	}
-	return report, nil
+	return lines, nil
 }
 
 // listeners is how many of the clients have the stream of events open as well.

@@ -1,21 +1,13 @@
 package reader
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
-)
 
-// Report is what was measured.
-type Report struct {
-	Config Config
-	Filled time.Duration // how long it took to fill the database; 0: it was
-	Loads  []Load
-}
+	"cordon/lab/load"
+)
 
 // Load is one run.
 type Load struct {
@@ -85,39 +77,48 @@ func row(route string, took []time.Duration, errors int) Row {
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
 
-// Text writes the report for people.
-func (r *Report) Text(w io.Writer) error {
-	out := bufio.NewWriter(w)
-	c := &r.Config
+// about says what everything ran on.
+func (o *office) about() []load.Line {
+	c := &o.cfg
 	database := "PostgreSQL"
 	if c.SQLite {
 		database = "SQLite"
 	}
-	fmt.Fprintf(out, "%d homes, %d devices, %d incidents in %s; %d clients, %d of them with the stream of events; %d routers with %d reports a second\n",
-		c.Homes, c.Homes*c.Devices, c.Incidents, database, c.Clients, listeners(c.Clients), c.Routers, c.Reports)
-	if r.Filled > 0 {
-		fmt.Fprintf(out, "filled in %s\n", r.Filled.Round(time.Second))
+	lines := []load.Line{
+		{What: "database", Figure: fmt.Sprintf("%s: %d homes, %d devices, %d incidents", database, c.Homes, c.Homes*c.Devices, c.Incidents)},
+		{What: "who asks", Figure: fmt.Sprintf("%d clients, %d of them with the stream of events; %d routers with %d reports a second",
+			c.Clients, listeners(c.Clients), c.Routers, c.Reports)}}
+	if o.stage.filled > 0 {
+		lines = append(lines, load.Line{What: "filled in", Figure: o.stage.filled.Round(time.Second).String()})
 	}
-	for i := range r.Loads {
-		r.Loads[i].text(out)
-	}
-	return out.Flush()
+	return lines
 }
 
-func (r *Load) text(out io.Writer) {
-	fmt.Fprintf(out, "\n%s for %s: %.0f answers a second; %d reports, %d events, %d lists compared; cores busy: %.2f, of them core %.2f, the clients and routers %.2f\n\n",
-		pace(r.Rate), r.Length.Round(time.Second), float64(r.All.Count)/r.Length.Seconds(), r.Reports, r.Events, r.Lists, r.Used.All, r.Used.Core, r.Used.Own)
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "route\tanswers\terrors\tp50\tp99\tmax")
-	for _, row := range append([]Row{r.All}, r.Rows...) {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\n", row.Route, row.Count, row.Errors, millis(row.P50), millis(row.P99), millis(row.Max))
+// goal is what issue and docs promise of the 99th of a hundred answers.
+const goal = "p99 50 ms"
+
+// lines tells a run.
+func (r *Load) lines() []load.Line {
+	lines := []load.Line{{},
+		{What: pace(r.Rate), Figure: fmt.Sprintf("%.0f answers a second for %s; %d reports, %d events, %d whole lists compared",
+			float64(r.All.Count)/r.Length.Seconds(), r.Length.Round(time.Second), r.Reports, r.Events, r.Lists)},
+		{What: "cores busy", Figure: fmt.Sprintf("%.2f: core %.2f, clients and routers %.2f, database and everything else %.2f",
+			r.Used.All, r.Used.Core, r.Used.Own, r.Used.All-r.Used.Core-r.Used.Own)}}
+	for i, row := range append([]Row{r.All}, r.Rows...) {
+		l := load.Line{What: row.Route, Figure: fmt.Sprintf("p50 %s, p99 %s, longest %s of %d", millis(row.P50), millis(row.P99), millis(row.Max), row.Count)}
+		if row.Errors > 0 {
+			l.Figure += fmt.Sprintf(", %d errors", row.Errors)
+		}
+		if i == 0 {
+			l.Goal = goal
+		}
+		lines = append(lines, l)
 	}
-	table.Flush()
 	for _, s := range r.Slow {
-		fmt.Fprintf(out, "\nslow: %s", s)
+		lines = append(lines, load.Line{What: "slow", Figure: s})
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintf(out, "\nwrong: %s", p)
+		lines = append(lines, load.Line{What: "wrong", Figure: p})
 	}
-	fmt.Fprintln(out)
+	return lines
 }

@@ -4,12 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/x509"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -40,12 +37,10 @@ func (obedient) Answer(context.Context, string, string) ([]byte, error) { return
 // connect imports routers that nobody knew before and makes their lines. Their homes are
 // in areas whose lists are compared (census).
 func (o *office) connect(ctx context.Context) error {
-	pem, err := os.ReadFile(filepath.Join(o.stage.core.dir, "keys", "ca.pem"))
+	roots, err := o.stage.core.Roots()
 	if err != nil {
 		return err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
 	var list strings.Builder
 	list.WriteString("serial,claim_secret,account,account_name,site,site_name,area,group,model\n")
 	day := time.Now().Unix()
@@ -53,7 +48,7 @@ func (o *office) connect(ctx context.Context) error {
 		serial := fmt.Sprintf("LIVE%d-%03d", day, i)
 		fmt.Fprintf(&list, "%s,secret-of-%s,KL%s,Live family,LL%s,Live home,%s,%s,Box 3\n", serial, serial, serial, serial,
 			records.Area((i%len(censuses))*(i%len(censuses))), records.Group(i))
-		line, err := uplink.New(uplink.Config{URL: "https://" + o.stage.core.doors["gateway"], Roots: roots, Serial: serial,
+		line, err := uplink.New(uplink.Config{URL: "https://" + o.stage.core.Address("gateway"), Roots: roots, Serial: serial,
 			Secret: "secret-of-" + serial, Start: 1, Spread: time.Second})
 		if err != nil {
 			return err

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"cordon/core/store"
+	"cordon/lab/load"
 	"cordon/lab/postgres"
 	"cordon/lab/records"
 )
 
 // stage is a core that runs on a database full of records.
 type stage struct {
-	core   *program
+	core   *load.Core
 	filled time.Duration // how long it took to fill the database; 0: it was
 }
 
@@ -36,8 +37,18 @@ func open(ctx context.Context, t postgres.TB, cfg Config) (*stage, error) {
 		return nil, err
 	}
 	cfg.Progress("core starts")
-	s.core, err = start(ctx, t, cfg.Core, filepath.Join(dir, "core"), database)
-	return s, err
+	if s.core, err = load.NewCore(cfg.Core, dir, database); err != nil {
+		return nil, err
+	}
+	if err := s.core.Start(ctx); err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() {
+		if s.core.Stop() != nil {
+			s.core.Kill()
+		}
+	})
+	return s, nil
 }
 
 // directory returns the directory of a run. PostgreSQL's user must reach it.
