@@ -88,11 +88,12 @@ type player struct {
 	routers []string
 	devices [][]*cordon.Device
 	seq     []uint64
+	open    map[int]*cordon.Incident // by home
 	n       int
 }
 
 func newPlayer(ctx context.Context, s *store.Store, size records.Size) (*player, error) {
-	p := &player{rng: rand.New(rand.NewPCG(1, 1))}
+	p := &player{rng: rand.New(rand.NewPCG(1, 1)), open: make(map[int]*cordon.Incident)}
 	for h := range min(size.Homes, 5_000) {
 		r, err := s.RouterBySerial(ctx, records.Serial(h))
 		if err != nil {
@@ -124,31 +125,60 @@ func (p *player) batch(n int) (out []cordon.Report) {
 			p.seq[h]++
 			p.n++
 			r := cordon.Report{ID: cordon.ReportID{Router: p.routers[h], Boot: 2, Seq: p.seq[h]}, At: now}
-			p.fill(&r, p.devices[h][which], fmt.Sprintf("p-%d-%d", h, which))
+			p.fill(&r, h, which)
 			out = append(out, r)
 		}
 	}
 	return out
 }
 
-// fill makes a report about a device: 8 of 20 are of the device itself, 6 detections, 3
-// its incident, 2 actions, 1 health.
-func (p *player) fill(r *cordon.Report, d *cordon.Device, incident string) {
-	switch p.rng.IntN(20) {
-	case 0, 1, 2, 3, 4, 5, 6, 7:
-		r.Device = d
-	case 8, 9, 10, 11, 12, 13:
+// fill makes a report: of 20, 6 are of a device that was seen again, 5 of an incident that
+// grows, 4 detections, 2 of the agent's health and one each of an action, of what is in
+// force and of a device's day.
+func (p *player) fill(r *cordon.Report, home, which int) {
+	d := p.devices[home][which]
+	entity := cordon.Entity{Device: d.ID, Target: cordon.Target{Proto: 6, Ports: []uint16{23, 2323}}}
+	done := cordon.Action{ID: fmt.Sprint("p", p.n), Verb: cordon.VerbBlock, Mode: cordon.ModeDo, Entity: entity, At: r.At, Expires: r.At.Add(time.Hour), Reason: "It scans."}
+	switch n := p.rng.IntN(20); {
+	case n < 6:
+		again := *d
+		again.LastSeen = r.At
+		r.Device = &again
+	case n < 11:
+		r.Incident = p.incident(home, r.At)
+	case n < 15:
 		r.Detection = &cordon.Detection{ID: fmt.Sprint("p", p.n), Kind: cordon.ScanMirai, Device: d, At: r.At, Since: r.At, Level: cordon.Act, Sentence: "It scans.",
-			Subject: "telnet (23, 2323)", Evidence: []cordon.Evidence{{Name: "targets", Value: 120, Threshold: 12, Unit: "hosts", Window: time.Minute}}}
-	case 14, 15, 16:
-		r.Incident = &cordon.Incident{ID: incident, Device: d, Level: cordon.Notify, Opened: d.LastSeen, Last: r.At, Kinds: []cordon.Kind{cordon.ScanMirai},
-			Timeline: []cordon.Moment{{At: r.At, Kind: cordon.ScanMirai, Text: "It scans."}}, Story: "It scans."}
-	case 17, 18:
-		r.Action = &cordon.ActionReport{Result: cordon.ResultDone, Action: cordon.Action{ID: fmt.Sprint("p", p.n), Verb: cordon.VerbBlock, Mode: cordon.ModeDo,
-			Entity: cordon.Entity{Device: d.ID}, At: r.At, Expires: r.At.Add(time.Hour), Reason: "It scans."}}
-	case 19:
-		r.Health = &cordon.Health{At: r.At, Mode: "normal", Boot: 2}
+			Subject: "telnet (23, 2323)", Target: entity.Target, Samples: []string{"192.0.2.1:23", "192.0.2.2:23"},
+			Evidence: []cordon.Evidence{{Name: "targets", Value: 120, Threshold: 12, Unit: "hosts", Window: time.Minute}, {Name: "answered", Value: 0.01, Threshold: 0.2}}}
+	case n < 17:
+		r.Health = &cordon.Health{At: r.At, Mode: "normal", Policy: cordon.PolicyProtect, Eyes: "kernel", Boot: 2, Uptime: 3600, Resident: 21e6, Devices: 12, Clock: true,
+			Parts:    []cordon.Part{{Name: "eyes", State: "ok"}, {Name: "hands", State: "ok"}, {Name: "guard", State: "ok"}, {Name: "flash", State: "ok"}},
+			Counters: map[string]uint64{"frames": 123456789, "flows": 123456, "observations": 12345, "lost": 0, "detections": 12, "blocked": 3}}
+	case n < 18:
+		r.Action = &cordon.ActionReport{Result: cordon.ResultDone, Action: done}
+	case n < 19:
+		r.Enforced = &cordon.Enforced{InForce: []cordon.Action{done}}
+	default:
+		r.Summary = &cordon.Summary{Day: r.At - r.At%cordon.Time(24*time.Hour), Device: fmt.Sprint(d.ID, p.n), Class: cordon.IoT, Maker: d.Maker, Model: d.Model,
+			Domains: []cordon.DomainCount{{Domain: "time.example", Count: 24}, {Domain: "api.example", Count: 1440}}, Other: 3}
 	}
+}
+
+// incident is the one incident of a home, with a moment more each time.
+func (p *player) incident(home int, now cordon.Time) *cordon.Incident {
+	d := p.devices[home][0]
+	i := p.open[home]
+	if i == nil {
+		i = &cordon.Incident{ID: fmt.Sprint("p-", home), Device: d, Level: cordon.Notify, Opened: now, Kinds: []cordon.Kind{cordon.ScanMirai, cordon.ScanHorizontal},
+			Verbs: []cordon.Verb{cordon.VerbBlock}, Story: "It opened connections to many hosts on ports that such devices never use.", Told: "A device does what it should not."}
+		p.open[home] = i
+	}
+	grown := *i
+	grown.Last = now
+	grown.Timeline = append(slices.Clone(i.Timeline), cordon.Moment{At: now, Level: cordon.Notify, Kind: cordon.ScanMirai, Technique: "T1595.001", Subject: "telnet (23, 2323)",
+		Text: "It opened connections to 120 hosts within a minute.", Ref: fmt.Sprint("p", p.n), Count: 1})
+	p.open[home] = &grown
+	return &grown
 }
 
 // BenchmarkLists asks for random pages of devices and incidents, many at once, while

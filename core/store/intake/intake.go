@@ -255,9 +255,9 @@ func wrote(f func(place)) func(*sql.Rows) error {
 	}
 }
 
-// placesOf returns the keys of reports in their order, so that transactions that meet
+// placesOf returns what records are about in its order, so that transactions that meet
 // wait for each other in the same order.
-func placesOf(m map[place]*report) []place {
+func placesOf[T any](m map[place]T) []place {
 	return slices.SortedFunc(maps.Keys(m), func(a, b place) int { return cmp.Or(cmp.Compare(a.site, b.site), cmp.Compare(a.id, b.id)) })
 }
 

@@ -1,9 +1,10 @@
 package intake
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
 	"time"
 
 	"cordon"
@@ -34,48 +35,58 @@ func (b *batch) writeEnforced(ctx context.Context, tx dialect.Tx) error {
 	if err != nil {
 		return err
 	}
+	wants := make(map[string]wanted)
 	for _, r := range sorted(b.enforced) {
 		if newer[r.from.id] {
 			b.event(cordon.EventRouter, r, r.from.id, cordon.None)
-			if err := b.inForce(ctx, tx, r); err != nil {
-				return err
-			}
+			wants[column.AsID(r.from.site)] = wantedOf(r.Enforced)
 		}
 	}
-	return nil
+	return inForce(ctx, tx, wants)
 }
 
-// inForce sets the states of a site's devices. Where more may be in force than is named,
-// the others keep theirs, of which their actions told.
-func (b *batch) inForce(ctx context.Context, tx dialect.Tx, r *report) error {
-	want := make(map[string]string)
-	for i := range r.Enforced.InForce {
-		a := &r.Enforced.InForce[i]
+// wanted is what state the devices of a site are in.
+type wanted struct {
+	states map[string]string // of those that are not only watched
+	whole  bool              // no others are in force
+}
+
+func wantedOf(e *cordon.Enforced) wanted {
+	w := wanted{make(map[string]string), len(e.InForce) < cordon.MaxInForce}
+	for i := range e.InForce {
+		a := &e.InForce[i]
 		device := column.AsID(a.Entity.Device)
 		switch {
-		case want[device] == "quarantined" || want[device] == "blocked" && a.Verb == cordon.VerbLimit:
+		case w.states[device] == "quarantined" || w.states[device] == "blocked" && a.Verb == cordon.VerbLimit:
 		case states[a.Verb] != "" && (a.Mode == cordon.ModeDo || a.Mode == ""):
-			want[device] = states[a.Verb]
+			w.states[device] = states[a.Verb]
 		}
 	}
-	var rows [][]any
-	set := func(device, state string) { rows = append(rows, []any{column.AsID(r.from.site), device, state}) }
-	is := make(map[string]bool)
-	found, err := table.All(ctx, tx, func(p *[2]string) []any { return []any{&p[0], &p[1]} },
-		"SELECT id, state FROM devices WHERE site = $1 AND state <> 'watched'", column.AsID(r.from.site))
+	return w
+}
+
+// inForce sets the states of the devices of sites. Where more may be in force than is
+// named, the others keep theirs, of which their actions told.
+func inForce(ctx context.Context, tx dialect.Tx, wants map[string]wanted) error {
+	set := make(map[place]string)
+	for site, w := range wants {
+		for device, state := range w.states {
+			set[place{site, device}] = state
+		}
+	}
+	// The states are named so that their index finds them, and not the sites' devices.
+	err := table.In(ctx, tx, "SELECT site, id FROM devices WHERE state <> 'watched' AND state IN ('limited', 'blocked', 'quarantined') AND site IN ",
+		slices.Sorted(maps.Keys(wants)), "", wrote(func(p place) {
+			if set[p] == "" && wants[p.site].whole {
+				set[p] = "watched"
+			}
+		}))
 	if err != nil {
 		return err
 	}
-	whole := len(r.Enforced.InForce) < cordon.MaxInForce
-	for _, f := range found {
-		if is[f[0]] = true; want[f[0]] != f[1] && (whole || want[f[0]] != "") {
-			set(f[0], cmp.Or(want[f[0]], "watched"))
-		}
-	}
-	for device, state := range want {
-		if !is[device] {
-			set(device, state)
-		}
+	var rows [][]any
+	for _, p := range placesOf(set) {
+		rows = append(rows, []any{p.site, p.id, set[p]})
 	}
 	return table.Values(ctx, tx, "WITH n (site, id, state) AS (VALUES ", "(?, ?, ?)", rows, `)
 		UPDATE devices SET state = n.state, version = devices.version + 1 FROM n WHERE devices.site = n.site AND devices.id = n.id AND devices.state <> n.state`, nil)
