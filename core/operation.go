@@ -61,6 +61,7 @@ var (
 	waitingReports   = described("cordon_bus_waiting_messages", "Messages with reports that are on disk and not in the database yet.")
 	waitingBytes     = described("cordon_bus_waiting_bytes", "Bytes of those messages.")
 	busLost          = described("cordon_bus_lost_total", "Messages that came faster than they were handled; routers send theirs again.")
+	busBusy          = described("cordon_bus_busy_total", "Connections of routers that were sent away because too many began at once; they come again.")
 	storeNew         = described("cordon_store_reports_total", "Reports that were new to the database.")
 	storeDoubled     = described("cordon_store_reports_doubled_total", "Reports that had been stored before.")
 	storeRefused     = described("cordon_store_reports_refused_total", "Reports of routers that are unknown, not enrolled or without a site.")
@@ -73,7 +74,7 @@ var (
 
 // Describe says what Collect gives.
 func (s *state) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{routersConnected, waitingReports, waitingBytes, busLost, storeNew, storeDoubled, storeRefused,
+	for _, d := range []*prometheus.Desc{routersConnected, waitingReports, waitingBytes, busLost, busBusy, storeNew, storeDoubled, storeRefused,
 		storeOpen, storeBusy, streamsOpen, streamsCut, breakerDropped} {
 		to <- d
 	}
@@ -89,6 +90,7 @@ func (s *state) Collect(to chan<- prometheus.Metric) {
 	b, err := s.bus.Stats(ctx)
 	give(routersConnected, prometheus.GaugeValue, float64(b.Routers))
 	give(busLost, prometheus.CounterValue, float64(b.Lost))
+	give(busBusy, prometheus.CounterValue, float64(b.Busy))
 	if err == nil {
 		give(waitingReports, prometheus.GaugeValue, float64(b.Messages))
 		give(waitingBytes, prometheus.GaugeValue, float64(b.Bytes))

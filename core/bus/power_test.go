@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"cordon/lab/disk"
 )
 
 // What the tests below start is this program itself: a core that appends numbers and
@@ -165,38 +167,18 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestPowerCut takes away everything that core had not made the disk keep. The bus's
-// directory is a file system in a file: what is written there and not synced is in the
-// kernel only. The core is killed, and the file system is opened as the file says it is,
-// which is what a machine finds after a power cut.
+// TestPowerCut takes away everything that core had not made the disk keep.
 func TestPowerCut(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
-		t.Skip("needs mkfs.ext4")
-	}
-	if _, err := os.Stat("/dev/loop-control"); err != nil {
-		t.Skip("needs loop devices")
-	}
 	_, key := newKey(t)
 	lost := func(after int, unsafe bool) (acknowledged, lost int, revoked bool) {
-		dir := t.TempDir()
-		image, at := filepath.Join(dir, "image"), filepath.Join(dir, "at")
-		run(t, "truncate", "-s", "192M", image)
-		run(t, "mkfs.ext4", "-q", "-F", image)
-		mount(t, image, at)
-		home := filepath.Join(at, "bus")
+		d := disk.New(t, 192)
+		home := filepath.Join(d.Dir, "bus")
 		// A core that has run before: files that are made once are there.
 		prepare(t, home, key)
-		run(t, "sync", "-f", at)
+		d.Sync()
 		want := killed(t, home, after, unsafe)
 		acknowledged = len(want)
-		after2 := filepath.Join(dir, "after")
-		run(t, "cp", image, after2) // without what only the kernel has
-		again := filepath.Join(dir, "again")
-		mount(t, after2, again)
-		home = filepath.Join(again, "bus")
+		d.Cut()
 		missing(t, home, want)
 		list, err := os.ReadDir(filepath.Join(home, "accounts"))
 		if err != nil {
@@ -252,22 +234,4 @@ func claimsOf(token string) string {
 		return ""
 	}
 	return string(body)
-}
-
-// mount mounts the file system in a file until the test ends. The kernel may keep what
-// is not synced for five minutes, far longer than the test takes.
-func mount(t *testing.T, image, at string) {
-	t.Helper()
-	if err := os.MkdirAll(at, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	run(t, "mount", "-o", "loop,commit=300", image, at)
-	t.Cleanup(func() { run(t, "umount", "-l", at) })
-}
-
-func run(t *testing.T, name string, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
-	}
 }

@@ -326,11 +326,17 @@ func (c *Core) Wait(what string, f func() bool) {
 // Wait waits until f holds, at most 20 seconds.
 func Wait(t testing.TB, what string, f func() bool) {
 	t.Helper()
+	WaitFor(t, 20*time.Second, what, f)
+}
+
+// WaitFor is Wait with another bound, for what takes long on a busy machine.
+func WaitFor(t testing.TB, within time.Duration, what string, f func() bool) {
+	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !f(); {
+	for deadline := time.Now().Add(within); !f(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("in 20 s it does not happen that %s", what)
+			t.Fatalf("in %s it does not happen that %s", within, what)
 		}
 		<-tick.C
 	}

@@ -49,7 +49,7 @@ func TestNeighbourhood(t *testing.T) {
 	for i := range homes - 1 {
 		p.Home(i, "calm", uint64(i%3), 3*time.Minute, nil)
 	}
-	door.Wait(t, "all routers but one are connected", func() bool {
+	door.WaitFor(t, patience, "all routers but one are connected", func() bool {
 		list, err := provider.List[view.Router](p, "/v1/routers", url.Values{"online": {"true"}, "state": {"enrolled"}})
 		return err == nil && len(list) == homes-1
 	})
@@ -57,7 +57,7 @@ func TestNeighbourhood(t *testing.T) {
 	patient := p.Home(homes-1, "mirai", 3, 79*time.Second, nil) // its scan begins at 80 s
 	var incident view.Incident
 	var seen time.Time
-	door.Wait(t, "the infection is in the API", func() bool {
+	door.WaitFor(t, patience, "the infection is in the API", func() bool {
 		list, err := provider.List[view.Incident](p, "/v1/incidents", url.Values{"site": {sick}, "level": {"act"}})
 		if err != nil || len(list) == 0 {
 			return false
@@ -86,7 +86,7 @@ func TestNeighbourhood(t *testing.T) {
 		if err := p.Ask(http.MethodPost, path, in, &answer); err != nil {
 			t.Fatal(err)
 		}
-		door.Wait(t, what+" is in force", func() bool {
+		door.WaitFor(t, patience, what+" is in force", func() bool {
 			d := desired(t, p, sick)
 			return d.Enforced.Version >= answer.Version && done(d)
 		})
@@ -105,7 +105,7 @@ func TestNeighbourhood(t *testing.T) {
 	order("an allowance", device+"/allow", map[string]any{"target": map[string]any{"peer": "203.0.113.7"}}, func(view.Desired) bool { return true })
 	order("a quarantine", device+"/quarantine", map[string]any{"reason": "a test"}, enforces("quarantine"))
 	var shown view.Device
-	door.Wait(t, "the device is shown in quarantine", func() bool {
+	door.WaitFor(t, patience, "the device is shown in quarantine", func() bool {
 		return p.Ask(http.MethodGet, device, nil, &shown) == nil && shown.State == "quarantined"
 	})
 
@@ -119,7 +119,7 @@ func TestNeighbourhood(t *testing.T) {
 	}
 	p.Stop() // core goes away and comes back: nothing changes in the homes
 	p.Start()
-	door.Wait(t, "all routers are back", func() bool {
+	door.WaitFor(t, patience, "all routers are back", func() bool {
 		list, err := provider.List[view.Router](p, "/v1/routers", url.Values{"online": {"true"}})
 		return err == nil && len(list) == homes
 	})
@@ -138,7 +138,7 @@ func TestShadow(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := p.Home(0, "mirai", 3, 70*time.Second, nil) // the scan begins in ten seconds
-	door.Wait(t, "what lies in shadow is told", func() bool {
+	door.WaitFor(t, patience, "what lies in shadow is told", func() bool {
 		list, err := provider.List[view.Detection](p, "/v1/detections", nil)
 		return err == nil && slices.ContainsFunc(list, func(d view.Detection) bool { return d.Shadowed })
 	})
@@ -162,7 +162,7 @@ func TestStrangers(t *testing.T) {
 		"revoked":        func(c *agent.SimulationConfig) { c.Line = p.Line(1) },
 	} {
 		s := p.Home(0, "calm", 1, time.Minute, change)
-		door.Wait(t, "it says why", func() bool { return s.Line().Status().Why != "" })
+		door.WaitFor(t, patience, "it says why", func() bool { return s.Line().Status().Why != "" })
 		if st := s.Line().Status(); st.State != uplink.StateEnrolling || st.Mend == "" || st.Router != "" {
 			t.Errorf("%s: %+v", name, st)
 		}
@@ -180,16 +180,16 @@ func TestRevoked(t *testing.T) {
 	p.Start()
 	p.Import(1)
 	s := p.Home(0, "calm", 1, time.Minute, nil)
-	door.Wait(t, "it is connected", func() bool { return s.Line().Status().State == uplink.StateConnected })
+	door.WaitFor(t, patience, "it is connected", func() bool { return s.Line().Status().State == uplink.StateConnected })
 	begin := time.Now()
 	if out, err := p.Command("routers", "revoke", provider.Serial(0), "--reason", "stolen").CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
-	door.Wait(t, "it is cut off", func() bool { return s.Line().Status().State != uplink.StateConnected })
+	door.WaitFor(t, patience, "it is cut off", func() bool { return s.Line().Status().State != uplink.StateConnected })
 	t.Logf("cut off after %v", time.Since(begin).Round(time.Millisecond))
 	if out, err := p.Command("routers", "reset", provider.Serial(0)).CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
 	again := p.Home(0, "calm", 1, time.Minute, nil) // with an empty flash
-	door.Wait(t, "it is let in again", func() bool { return again.Line().Status().State == uplink.StateConnected })
+	door.WaitFor(t, patience, "it is let in again", func() bool { return again.Line().Status().State == uplink.StateConnected })
 }

@@ -17,6 +17,9 @@ import (
 	"cordon/lab/provider"
 )
 
+// patience is how long something may take on a machine that does much else.
+const patience = 3 * time.Minute
+
 // How many routers report how much, all of them together, a second.
 const routers, rate = 200, 2000
 
@@ -27,7 +30,7 @@ func talking(t *testing.T, p *provider.Provider, meanwhile func(*provider.Fleet)
 	p.Start()
 	p.Import(routers)
 	f := p.NewFleet(routers)
-	door.Wait(t, "all routers are connected", func() bool { return f.Connected() == routers })
+	door.WaitFor(t, patience, "all routers are connected", func() bool { return f.Connected() == routers })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); f.Talk(ctx, rate) }()
@@ -40,14 +43,7 @@ func talking(t *testing.T, p *provider.Provider, meanwhile func(*provider.Fleet)
 // settled waits until everything is acknowledged and stored, and compares.
 func settled(t *testing.T, p *provider.Provider, f *provider.Fleet) {
 	t.Helper()
-	within, tick := time.After(2*time.Minute), time.Tick(20*time.Millisecond)
-	for waiting, _ := f.Waiting(); waiting > 0; waiting, _ = f.Waiting() {
-		select {
-		case <-within:
-			t.Fatalf("%d reports are not acknowledged", waiting)
-		case <-tick:
-		}
-	}
+	door.WaitFor(t, patience, "all is acknowledged", func() bool { waiting, _ := f.Waiting(); return waiting == 0 })
 	if _, lost := f.Waiting(); lost > 0 {
 		t.Errorf("routers had no room for %d reports", lost)
 	}
@@ -61,18 +57,10 @@ func settled(t *testing.T, p *provider.Provider, f *provider.Fleet) {
 func kept(t *testing.T, p *provider.Provider) []string {
 	t.Helper()
 	begin := time.Now()
-	within, tick := time.After(3*time.Minute), time.Tick(50*time.Millisecond)
-	for {
+	door.WaitFor(t, patience, "nothing waits on the bus", func() bool {
 		waiting, err := p.Metric("cordon_bus_waiting_messages")
-		if err == nil && waiting == 0 {
-			break
-		}
-		select {
-		case <-within:
-			t.Fatalf("%v messages wait on the bus, %v", waiting, err)
-		case <-tick:
-		}
-	}
+		return err == nil && waiting == 0
+	})
 	t.Logf("all is stored %v after it was acknowledged", time.Since(begin).Round(time.Millisecond))
 	list, err := provider.List[view.Detection](p, "/v1/detections", url.Values{})
 	if err != nil {
@@ -108,7 +96,7 @@ func TestKilled(t *testing.T) {
 		for range 20 {
 			at := f.Acknowledged() + rand.IntN(3000)
 			until := time.Now().Add(time.Duration(rand.IntN(3000)) * time.Millisecond) // it may not get so far
-			door.Wait(t, "the moment has come", func() bool { return f.Acknowledged() >= at || time.Now().After(until) })
+			door.WaitFor(t, patience, "the moment has come", func() bool { return f.Acknowledged() >= at || time.Now().After(until) })
 			p.Kill()
 			p.Launch()
 		}
@@ -160,7 +148,7 @@ func TestPowerCut(t *testing.T) {
 		d.Sync() // a core that has run before: files that are made once are there
 		for range 3 {
 			at := f.Acknowledged() + 1 + rand.IntN(4000)
-			door.Wait(t, "the moment has come", func() bool { return f.Acknowledged() >= at })
+			door.WaitFor(t, patience, "the moment has come", func() bool { return f.Acknowledged() >= at })
 			p.Kill()
 			d.Cut()
 			p.Start()

@@ -141,11 +141,14 @@ func (p *Provider) Command(args ...string) *exec.Cmd {
 	return p.run(path, append(args, "--config", p.config)...)
 }
 
+// patience is how long a core may take to be ready on a machine that does much else.
+const patience = time.Minute
+
 // Start starts core and waits until it is ready.
 func (p *Provider) Start() {
 	p.T.Helper()
 	p.Launch()
-	door.Wait(p.T, "core is ready", func() bool {
+	door.WaitFor(p.T, patience, "core is ready", func() bool {
 		resp, err := p.socket.Get("http://localhost/readyz")
 		if err != nil {
 			return false
