@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -43,6 +44,25 @@ resolver { type: full, dir: %q, interval: "2m" }
 	c.Start()
 	p.T.Cleanup(c.Stop)
 	return c
+}
+
+// Second returns another core of the same provider: the same database, cluster and
+// identity, a directory and addresses of its own. The first must have been started once.
+func (p *Provider) Second() *Provider {
+	p.T.Helper()
+	text, err := os.ReadFile(p.config)
+	p.must(err)
+	q := &Provider{T: p.T, Dir: filepath.Join(p.T.TempDir(), "data"), run: p.run, listens: maps.Clone(p.listens)}
+	p.must(os.CopyFS(filepath.Join(q.Dir, "keys"), os.DirFS(filepath.Join(p.Dir, "keys"))))
+	own := strings.ReplaceAll(string(text), p.Dir, q.Dir)
+	for _, d := range []string{"api", "gateway", "operation"} {
+		q.listens[d] = free(p.T)
+		own = strings.ReplaceAll(own, p.listens[d], q.listens[d])
+	}
+	q.config = filepath.Join(p.T.TempDir(), "core.toml")
+	p.must(os.WriteFile(q.config, []byte(own), 0o600))
+	q.begin()
+	return q
 }
 
 // startWithin is how long a server may take.

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"cordon/agent/uplink"
 	"cordon/core/api/view"
 	"cordon/lab/door"
+	"cordon/lab/postgres"
 	"cordon/lab/provider"
 )
 
@@ -192,4 +194,65 @@ func TestRevoked(t *testing.T) {
 	}
 	again := p.Home(0, "calm", 1, time.Minute, nil) // with an empty flash
 	door.WaitFor(t, patience, "it is let in again", func() bool { return again.Line().Status().State == uplink.StateConnected })
+}
+
+// TestTwoCores has two instances share a database and a cluster: what is ordered at the
+// one reaches routers that came in at the other, a live question is answered wherever it
+// is asked, and each goes on without the other.
+func TestTwoCores(t *testing.T) {
+	db := postgres.Start(t)
+	p := provider.New(t, "", map[string]string{"policy": `default = "protect"`, "database": fmt.Sprintf("url = %q", db.Database())})
+	p.Cluster()
+	p.Start()
+	p.Import(6)
+	q := p.Second()
+	q.Start()
+	for i := range 6 {
+		at := []*provider.Provider{p, q}[i%2]
+		p.Home(i, "calm", uint64(i%3), 3*time.Minute, func(c *agent.SimulationConfig) { c.Line.URL = at.Line(i).URL })
+	}
+	door.WaitFor(t, patience, "all routers are connected and told of a device", func() bool {
+		list, err := provider.List[view.Router](q, "/v1/routers", url.Values{"online": {"true"}})
+		devices, wrong := provider.List[view.Device](q, "/v1/devices", nil)
+		return err == nil && wrong == nil && len(list) == 6 && len(devices) >= 6
+	})
+	account := ""
+	check := func(at *provider.Provider) {
+		t.Helper()
+		for i := range 6 {
+			home := site(t, at, i)
+			devices, err := provider.List[view.Device](at, "/v1/devices", url.Values{"site": {home}})
+			if err != nil || len(devices) == 0 {
+				t.Fatalf("home %d: %d devices, %v", i, len(devices), err)
+			}
+			n := slices.IndexFunc(devices, func(d view.Device) bool { return !d.Gateway })
+			account = devices[n].Account
+			path := "/v1/sites/" + home + "/devices/" + url.PathEscape(devices[n].ID)
+			for _, state := range []string{"quarantined", "watched"} {
+				verb := map[string]string{"quarantined": "quarantine", "watched": "release"}[state]
+				if err := at.Ask(http.MethodPost, path+"/"+verb, struct{}{}, nil); err != nil {
+					t.Fatal(err)
+				}
+				door.WaitFor(t, patience, fmt.Sprintf("home %d: the device is %s", i, state), func() bool {
+					var d view.Device
+					return at.Ask(http.MethodGet, path, nil, &d) == nil && d.State == state
+				})
+			}
+		}
+	}
+	check(p)
+	check(q)
+	owner := q.Invite("owner@example.com", cordon.Grant{Role: cordon.RoleOwner, Account: account})
+	mine, err := provider.List[view.Device](q, "/v1/devices", url.Values{"account": {account}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 { // the answer may come to either
+		path := "/v1/sites/" + mine[0].Site + "/devices/" + url.PathEscape(mine[0].ID) + "/destinations"
+		if err := owner.Ask(http.MethodGet, path, nil, nil); err != nil {
+			t.Errorf("a live question: %v", err)
+		}
+	}
+	p.Kill()
+	check(q)
 }

@@ -93,14 +93,19 @@ func (p *Provider) configure(at netip.Addr, extra map[string]string) *Provider {
 	}
 	p.config = filepath.Join(t.TempDir(), "core.toml")
 	p.must(os.WriteFile(p.config, []byte(b.String()), 0o600))
+	p.begin()
+	return p
+}
+
+// begin makes what reaches the core, and ends it with the test.
+func (p *Provider) begin() {
 	p.socket = core.Dial(config.Config{Dir: p.Dir})
-	t.Cleanup(func() {
+	p.T.Cleanup(func() {
 		p.socket.CloseIdleConnections()
 		if p.cmd != nil {
 			p.Stop()
 		}
 	})
-	return p
 }
 
 func (p *Provider) must(err error) {
