@@ -53,6 +53,8 @@ const (
 	// each time, to lastRetry.
 	firstRetry = 500 * time.Millisecond
 	lastRetry  = 30 * time.Second
+	// strayEvery is how often it is looked for messages that the server has lost sight of.
+	strayEvery = 30 * time.Second
 	// noteWithin is how long the server may take to note that messages were handled.
 	noteWithin = 2 * time.Second
 )
@@ -99,38 +101,74 @@ func (b *Bus) Consume(ctx context.Context, name, subject string, handle func(ctx
 			}
 		}
 	}()
-	for batch := range gather(incoming, fetchAhead) {
-		b.handle(ctx, batch, handle)
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return fmt.Errorf("consume %s: %w", subject, <-failed)
-}
-
-// gather yields what is there, at least one and at most most messages at a time, until
-// the channel is closed.
-func gather[T any](from <-chan T, most int) func(yield func([]T) bool) {
-	return func(yield func([]T) bool) {
-		for first := range from {
-			batch := []T{first}
-		more:
-			for len(batch) < most {
-				select {
-				case m, ok := <-from:
-					if !ok {
-						break more
-					}
-					batch = append(batch, m)
-				default:
-					break more
-				}
+	look := time.NewTicker(strayEvery)
+	defer look.Stop()
+	for {
+		select {
+		case first, ok := <-incoming:
+			if ok {
+				b.handle(ctx, gather(first, incoming, fetchAhead), handle)
+				continue
 			}
-			if !yield(batch) {
-				return
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("consume %s: %w", subject, <-failed)
+		case <-look.C:
+			if err := b.strays(ctx, stream, consumer, subject, handle); err != nil && ctx.Err() == nil {
+				b.cfg.Log.DebugContext(ctx, "strays not looked for", "err", err)
 			}
 		}
 	}
+}
+
+// strays handles messages that the server takes for handled and has nonetheless. A server
+// that is stopped while messages come in can leave one behind: its consumer is beyond it,
+// so it is given to nobody any more, and whether anybody had it is not known. To handle
+// what was handled is no harm.
+func (b *Bus) strays(ctx context.Context, name string, consumer jetstream.Consumer, subject string, handle func(context.Context, [][]byte) error) error {
+	stream, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return err
+	}
+	about, err := consumer.Info(ctx)
+	if err != nil {
+		return err
+	}
+	for next := uint64(1); ; {
+		m, err := stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(subject))
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Sequence > about.AckFloor.Stream:
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := handle(ctx, [][]byte{m.Data}); err != nil {
+			return err
+		}
+		if err := stream.DeleteMsg(ctx, m.Sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return err
+		}
+		b.cfg.Log.WarnContext(ctx, "the bus had lost sight of a message, which is handled now", "stream", name, "message", m.Sequence)
+		next = m.Sequence + 1
+	}
+}
+
+// gather returns the first message with what is there besides, at most most in all.
+func gather[T any](first T, from <-chan T, most int) []T {
+	batch := []T{first}
+	for len(batch) < most {
+		select {
+		case m, ok := <-from:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, m)
+		default:
+			return batch
+		}
+	}
+	return batch
 }
 
 // handle calls a handler with messages and tells the server what became of them.

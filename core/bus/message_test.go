@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // TestSharedWork gives each message to one of two consumers.
@@ -112,5 +114,46 @@ func BenchmarkAppend(b *testing.B) {
 		if err := bus.Append(b.Context(), "core.report", message); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// beyond is a consumer that is beyond where it is.
+type beyond struct {
+	jetstream.Consumer
+	floor uint64
+}
+
+func (c beyond) Info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	i, err := c.Consumer.Info(ctx)
+	if err == nil {
+		i.AckFloor.Stream = c.floor
+	}
+	return i, err
+}
+
+// TestStrays handles messages that no consumer would be given any more, and no others.
+func TestStrays(t *testing.T) {
+	b := open(t)
+	for i := range 4 {
+		if err := b.Append(t.Context(), "core.report", []byte{'0' + byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	consumer, err := b.js.CreateOrUpdateConsumer(t.Context(), "REPORTS", jetstream.ConsumerConfig{Durable: "ingest", FilterSubject: "core.report", AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	away := errors.New("the database is away")
+	fails := func(context.Context, [][]byte) error { return away }
+	if err := b.strays(t.Context(), "REPORTS", beyond{consumer, 3}, "core.report", fails); !errors.Is(err, away) {
+		t.Errorf("error %v, want %v", err, away)
+	}
+	takes := func(_ context.Context, m [][]byte) error { got += string(m[0]); return nil }
+	if err := b.strays(t.Context(), "REPORTS", beyond{consumer, 3}, "core.report", takes); err != nil || got != "012" {
+		t.Errorf("%q, %v, want the first three", got, err)
+	}
+	if st, err := b.Stats(t.Context()); err != nil || st.Messages != 1 {
+		t.Errorf("%d messages are left, %v, want the one that the consumer will be given", st.Messages, err)
 	}
 }
