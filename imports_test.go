@@ -45,7 +45,7 @@ var arrows = []struct {
 	{[]string{"cordon/core/..."}, []string{"cordon", "cordon/internal/...", "own"}},
 	{[]string{"cordon/lab/..."}, []string{"cordon", "cordon/wire", "cordon/agent/...", "cordon/core/...",
 		"cordon/portal", "cordon/internal/...", "cordon/lab/..."}},
-	{[]string{"cordon/deploy/..."}, []string{"cordon", "cordon/agent/config"}}, // which its tests hold the packages to
+	{[]string{"cordon/deploy/..."}, []string{"cordon", "cordon/agent/config", "cordon/core/config"}}, // which its tests hold the packages to
 	{[]string{"cordon/cmd/..."}, []string{"cordon", "cordon/agent", "cordon/agent/capture/file",
 		"cordon/agent/indicator/...", "cordon/agent/packet", "cordon/agent/config", "cordon/agent/control",
 		"cordon/core", "cordon/core/config", "cordon/lab/...", "cordon/internal/..."}},

@@ -22,6 +22,7 @@ import (
 
 	"cordon"
 	"cordon/agent/config"
+	core "cordon/core/config"
 )
 
 // need skips a test without the programs it calls.
@@ -98,6 +99,7 @@ func TestShippedUCI(t *testing.T) {
 var exported = cmp.Options{
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 }
 
 // TestEveryKey: every key of the reference with its default, written in UCI, gives
@@ -299,7 +301,8 @@ func TestUnitVerified(t *testing.T) {
 // TestScripts: the shell reads every script; OpenWrt's ash takes the same language.
 func TestScripts(t *testing.T) {
 	need(t, "sh", "bash")
-	for _, script := range []string{"debian/postinst", "debian/prerm", "debian/postrm", "openwrt/postinst", "openwrt/prerm",
+	for _, script := range []string{"debian/postinst", "debian/prerm", "debian/postrm",
+		"core/postinst", "core/prerm", "core/postrm", "openwrt/postinst", "openwrt/prerm",
 		"openwrt/postrm", "openwrt/cordon.init", "openwrt/cordon-uci2toml"} {
 		if out, err := exec.Command("sh", "-n", script).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", script, err, out)
@@ -482,26 +485,51 @@ func TestPostinst(t *testing.T) {
 	}
 }
 
-// TestDeb: dpkg reads the package, and everything in it is root's.
+// TestDeb: dpkg reads the packages, and everything in them is root's.
 func TestDeb(t *testing.T) {
 	need(t, "dpkg-deb")
-	first, second := packed(t, "deb", "armhf"), packed(t, "deb", "armhf")
-	if !bytes.Equal(first, second) {
-		t.Error("packed twice gives other bytes")
-	}
-	file := filepath.Join(t.TempDir(), "a.deb")
-	write(t, file, string(first))
-	out, err := exec.Command("dpkg-deb", "--field", file, "Package", "Version", "Architecture").CombinedOutput()
-	if want := "Package: cordon-agent\nVersion: 1.2.3\nArchitecture: armhf\n"; err != nil || string(out) != want {
-		t.Errorf("fields %q, %v; want %q", out, err, want)
-	}
-	out, err = exec.Command("dpkg-deb", "--contents", file).CombinedOutput()
-	if err != nil {
-		t.Fatalf("contents: %v\n%s", err, out)
-	}
-	for _, name := range []string{"./usr/sbin/cordon-agent", "./lib/systemd/system/cordon-agent.service", "." + config.Path} {
-		if !regexp.MustCompile(`(?m)^-\S+ root/root .* ` + regexp.QuoteMeta(name) + `$`).Match(out) {
-			t.Errorf("%s is not there as root's:\n%s", name, out)
+	for format, p := range map[string]struct {
+		name  string
+		files []string
+	}{
+		"deb":  {"cordon-agent", []string{"./usr/sbin/cordon-agent", "./lib/systemd/system/cordon-agent.service", "." + config.Path}},
+		"core": {"cordon-core", []string{"./usr/sbin/cordon-core", "./lib/systemd/system/cordon-core.service", "./etc/cordon/core.toml"}},
+	} {
+		first, second := packed(t, format, "armhf"), packed(t, format, "armhf")
+		if !bytes.Equal(first, second) {
+			t.Errorf("%s: packed twice gives other bytes", p.name)
 		}
+		file := filepath.Join(t.TempDir(), "a.deb")
+		write(t, file, string(first))
+		out, err := exec.Command("dpkg-deb", "--field", file, "Package", "Version", "Architecture").CombinedOutput()
+		if want := "Package: " + p.name + "\nVersion: 1.2.3\nArchitecture: armhf\n"; err != nil || string(out) != want {
+			t.Errorf("fields %q, %v; want %q", out, err, want)
+		}
+		out, err = exec.Command("dpkg-deb", "--contents", file).CombinedOutput()
+		if err != nil {
+			t.Fatalf("contents: %v\n%s", err, out)
+		}
+		for _, name := range p.files {
+			if !regexp.MustCompile(`(?m)^-\S+ root/root .* ` + regexp.QuoteMeta(name) + `$`).Match(out) {
+				t.Errorf("%s is not there as root's:\n%s", name, out)
+			}
+		}
+	}
+}
+
+// TestCoreConfiguration: the file of core's package is one that core takes, and changes
+// nothing but where core lives, which is where its service may write.
+func TestCoreConfiguration(t *testing.T) {
+	got, err := core.Parse(strings.NewReader(read(t, "core/core.toml")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := core.Default()
+	want.Dir = "/var/lib/cordon-core"
+	if diff := cmp.Diff(want, got, exported); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+	if unit := read(t, "systemd/cordon-core.service"); !strings.Contains(unit, "StateDirectory=cordon-core\n") || !strings.Contains(unit, "ConfigurationDirectory=cordon\n") {
+		t.Error("the service may not write where core lives")
 	}
 }
