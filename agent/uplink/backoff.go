@@ -27,10 +27,13 @@ func (b *Backoff) Next() time.Duration {
 	return rand.N(b.window)
 }
 
-// Lost returns the wait after a connection that stood has broken.
+// Lost returns the wait after a connection that stood has broken. Who tries before core is
+// back waits as long once more, not longer: a restart takes a second or two, and whoever
+// tried in it would else be the last to return.
 func (b *Backoff) Lost() time.Duration {
-	b.window = max(b.Spread, time.Millisecond)
-	return rand.N(b.window)
+	spread := max(b.Spread, time.Millisecond)
+	b.window = spread / 2
+	return rand.N(spread)
 }
 
 // Reset forgets what failed.

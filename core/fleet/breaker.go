@@ -38,7 +38,7 @@ type Store interface {
 // Config configures a Breaker. Store and Census are required.
 type Config struct {
 	Store  Store
-	Census func(ctx context.Context) (Census, error) // asked once a minute
+	Census func(ctx context.Context) (Census, error) // asked once a minute, or less if it takes long
 	Push   func(ctx context.Context) error           // sends the shadows to all routers; nil: nobody does
 	Watch  bool                                      // only say what it would do: nothing goes into shadow
 	Now    func() time.Time                          // nil: time.Now
@@ -49,8 +49,11 @@ type Config struct {
 const (
 	// checkEvery leaves four of the five seconds of §A5 to the store, the bus and the
 	// routers.
-	checkEvery  = time.Second
+	checkEvery = time.Second
+	// censusEvery is how often homes are counted, or less: with a million devices it takes
+	// seconds, and should take no more than a part of censusShare of the time.
 	censusEvery = time.Minute
+	censusShare = 100
 	pruneEvery  = time.Hour
 	maxWaiting  = 100_000 // firings and blocks between two checks
 	maxPages    = 400     // of a list that Load reads
@@ -74,14 +77,14 @@ type Breaker struct {
 	dropped uint64                  // reports beyond maxWaiting; guarded by mu
 
 	// What follows is owned by Run, or by who calls Check.
-	book          *book
-	census        Census
-	agents        map[string]version
-	lifted        map[Rule]cordon.Time     // until when people's word counts
-	own           map[string]cordon.Shadow // that the breaker made and were seen in the list
-	dirty         bool                     // told something since it was judged
-	unsent        bool                     // routers do not know of a shadow yet
-	asked, pruned cordon.Time
+	book           *book
+	census         Census
+	agents         map[string]version
+	lifted         map[Rule]cordon.Time     // until when people's word counts
+	own            map[string]cordon.Shadow // that the breaker made and were seen in the list
+	dirty          bool                     // told something since it was judged
+	unsent         bool                     // routers do not know of a shadow yet
+	counts, pruned cordon.Time              // when homes are counted next, when the book was pruned
 }
 
 // version is which version of the agent a router has.
@@ -187,12 +190,12 @@ func (b *Breaker) now() cordon.Time { return cordon.TimeOf(b.cfg.Now()) }
 // Check judges what was told since the last time. It must not be called while Run runs.
 func (b *Breaker) Check(ctx context.Context) error {
 	now := b.now()
-	if now.Sub(b.asked) >= censusEvery || b.asked == 0 {
+	if now >= b.counts || b.counts == 0 {
 		c, err := b.cfg.Census(ctx)
 		if err != nil {
 			return fmt.Errorf("census: %w", err)
 		}
-		b.census, b.asked = c, now
+		b.census, b.counts = c, now.Add(max(censusEvery, censusShare*b.now().Sub(now)))
 	}
 	if err := b.take(ctx, now); err != nil {
 		return err
