@@ -79,6 +79,24 @@ func (f *Fleet) say(i int) {
 		Level: cordon.Watch, Subject: "telnet (23)", Sentence: "It scans."}}, true)
 }
 
+// Fires has router i tell of a detection of a kind that alarms, of a device of a model.
+func (f *Fleet) Fires(i int, kind cordon.Kind, model string) {
+	now := cordon.TimeOf(time.Now())
+	d := &cordon.Device{ID: "02:00:00:00:00:02", MAC: cordon.MAC{2, 0, 0, 0, 0, 2}, HasMAC: true, Class: cordon.IoT, Model: model, FirstSeen: now, LastSeen: now}
+	f.routers[i].Report(cordon.Report{At: now, Detection: &cordon.Detection{ID: fmt.Sprintf("f-%05d", i), Kind: kind, Device: d, At: now, Since: now,
+		Level: cordon.Act, Subject: "many", Sentence: "It scans."}}, true)
+}
+
+// Shared returns how many routers were told what core says to all.
+func (f *Fleet) Shared() (n int) {
+	for _, l := range f.routers {
+		if l.Status().Shared > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Detection names the detection of a router and number.
 func Detection(router, n int) string { return fmt.Sprintf("d-%05d-%06d", router, n) }
 

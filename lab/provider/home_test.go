@@ -149,6 +149,31 @@ func TestShadow(t *testing.T) {
 	}
 }
 
+// TestBreaker: a rule that fires in too many homes at once loses its power in all of
+// them, by itself; an operator gives it back.
+func TestBreaker(t *testing.T) {
+	const homes, firing = 30, 12 // ten are enough
+	p := provider.New(t, "", nil)
+	p.Start()
+	p.Import(homes)
+	f := p.NewFleet(homes)
+	door.WaitFor(t, patience, "all routers are connected", func() bool { return f.Connected() == homes })
+	begin := time.Now()
+	for i := range firing {
+		f.Fires(i, cordon.ScanHorizontal, "Cam 1")
+	}
+	door.WaitFor(t, patience, "every router is told of the shadow", func() bool { return f.Shared() == homes })
+	t.Logf("a rule fires in %d homes of %d: in shadow in all of them after %v", firing, homes, time.Since(begin).Round(time.Millisecond))
+	var list struct{ Items []view.Shadow }
+	err := p.Ask(http.MethodGet, "/v1/shadows", nil, &list)
+	if err != nil || len(list.Items) != 1 || list.Items[0].Kind != string(cordon.ScanHorizontal) || list.Items[0].Model != "Cam 1" || list.Items[0].Reason == "" {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if err := p.Ask(http.MethodDelete, "/v1/shadows/"+list.Items[0].ID, nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestStrangers: who was not imported, has another claim or is revoked is not let in,
 // and says what to do.
 func TestStrangers(t *testing.T) {
