@@ -92,23 +92,25 @@ func TestAway(t *testing.T) {
 	l.Report(detection(cordon.DoSUDP), true)
 	c.Wait("everything arrives", func() bool { return len(c.Reports) == 103 })
 	door.Wait(t, "all is acknowledged", func() bool { return l.Status().Waiting == 0 && l.Status().OnFlash == 0 })
-	seen := make(map[uint64]bool)
-	for _, n := range c.Batches {
-		if seen[n] {
-			t.Errorf("batch %d came twice: an acknowledgement of the one would be taken for the other's", n)
+	c.Set(func() {
+		seen := make(map[uint64]bool)
+		for _, n := range c.Batches {
+			if seen[n] {
+				t.Errorf("batch %d came twice: an acknowledgement of the one would be taken for the other's", n)
+			}
+			seen[n] = true
 		}
-		seen[n] = true
-	}
-	boots := make(map[uint32]int)
-	for _, r := range c.Reports {
-		boots[r.ID.Boot]++
-	}
-	if len(boots) != 2 || c.Enrols != 1 {
-		t.Errorf("boots %v, enrolled %d times", boots, c.Enrols)
-	}
-	if first, last := c.Hellos[0], c.Hellos[len(c.Hellos)-1]; last.Boot != first.Boot+1 || last.Queued < 101 {
-		t.Errorf("hello %+v, then %+v", first, last)
-	}
+		boots := make(map[uint32]int)
+		for _, r := range c.Reports {
+			boots[r.ID.Boot]++
+		}
+		if len(boots) != 2 || c.Enrols != 1 {
+			t.Errorf("boots %v, enrolled %d times", boots, c.Enrols)
+		}
+		if first, last := c.Hellos[0], c.Hellos[len(c.Hellos)-1]; last.Boot != first.Boot+1 || last.Queued < 101 {
+			t.Errorf("hello %+v, then %+v", first, last)
+		}
+	})
 }
 
 // TestDirectives: what core signed for this router counts, in its order, and survives;

@@ -236,23 +236,26 @@ func TestTwoCores(t *testing.T) {
 		at := []*provider.Provider{p, q}[i%2]
 		p.Home(i, "calm", uint64(i%3), 3*time.Minute, func(c *agent.SimulationConfig) { c.Line.URL = at.Line(i).URL })
 	}
-	door.WaitFor(t, patience, "all routers are connected and told of a device", func() bool {
-		list, err := provider.List[view.Router](q, "/v1/routers", url.Values{"online": {"true"}})
-		devices, wrong := provider.List[view.Device](q, "/v1/devices", nil)
-		return err == nil && wrong == nil && len(list) == 6 && len(devices) >= 6
-	})
+	gadget := func(at *provider.Provider, i int) (view.Device, bool) {
+		list, err := provider.List[view.Device](at, "/v1/devices", url.Values{"site": {site(t, at, i)}})
+		if n := slices.IndexFunc(list, func(d view.Device) bool { return !d.Gateway }); err == nil && n >= 0 {
+			return list[n], true
+		}
+		return view.Device{}, false
+	}
+	for i := range 6 {
+		door.WaitFor(t, patience, "each router has told of a device", func() bool { _, told := gadget(q, i); return told })
+	}
 	account := ""
 	check := func(at *provider.Provider) {
 		t.Helper()
 		for i := range 6 {
-			home := site(t, at, i)
-			devices, err := provider.List[view.Device](at, "/v1/devices", url.Values{"site": {home}})
-			if err != nil || len(devices) == 0 {
-				t.Fatalf("home %d: %d devices, %v", i, len(devices), err)
+			device, told := gadget(at, i)
+			if !told {
+				t.Fatalf("home %d has no device", i)
 			}
-			n := slices.IndexFunc(devices, func(d view.Device) bool { return !d.Gateway })
-			account = devices[n].Account
-			path := "/v1/sites/" + home + "/devices/" + url.PathEscape(devices[n].ID)
+			account = device.Account
+			path := "/v1/sites/" + device.Site + "/devices/" + url.PathEscape(device.ID)
 			for _, state := range []string{"quarantined", "watched"} {
 				verb := map[string]string{"quarantined": "quarantine", "watched": "release"}[state]
 				if err := at.Ask(http.MethodPost, path+"/"+verb, struct{}{}, nil); err != nil {

@@ -169,7 +169,7 @@ func TestWriteTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got truthFile
-	if err := json.Unmarshal(bytes.Replace(b.Bytes(), []byte(`"act"`), []byte("3"), 1), &got); err != nil {
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
 	c := got.Captures[0]
@@ -190,7 +190,7 @@ func TestWriteTruthOfSigns(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got truthFile
-	if err := json.Unmarshal(bytes.Replace(b.Bytes(), []byte(`"none"`), []byte("0"), 1), &got); err != nil {
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
 	c := got.Captures[0]
