@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,15 +32,17 @@ func (c *Core) Run(ctx context.Context) error {
 	return err
 }
 
+// ingesters is how many take reports into the store at once: while one waits for the disk,
+// the other reads the next reports and acknowledges the last.
+const ingesters = 2
+
 // parts are what works behind the doors; each runs until its context is done.
 func (c *Core) parts(ctx context.Context) map[string]func(context.Context) error {
-	in := &ingest{store: c.store, tell: c.tell, watch: c.watch, metrics: c.metrics, log: c.log}
 	hear := func(subject string, take func([]byte)) func(context.Context) error {
 		return func(ctx context.Context) error { return c.bus.Listen(ctx, subject, take) }
 	}
-	return map[string]func(context.Context) error{
+	parts := map[string]func(context.Context) error{
 		"gateway":     c.gateway.Run,
-		"ingest":      func(ctx context.Context) error { return c.bus.Consume(ctx, ingestName, reportSubject, in.handle) },
 		"push":        c.pusher.Run,
 		"breaker":     c.breaker.Run,
 		"webhooks":    c.notifier.Run,
@@ -48,6 +51,11 @@ func (c *Core) parts(ctx context.Context) map[string]func(context.Context) error
 		"closed":      hear(closedSubject, c.closed(ctx)),
 		"housekeeper": c.retain,
 	}
+	for i := range ingesters {
+		in := &ingest{store: c.store, tell: c.tell, watch: c.watch, metrics: c.metrics, log: c.log}
+		parts[fmt.Sprint("ingest ", i+1)] = func(ctx context.Context) error { return c.bus.Consume(ctx, ingestName, reportSubject, in.handle) }
+	}
+	return parts
 }
 
 // again is how long a part that failed waits before its next try.

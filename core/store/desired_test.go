@@ -146,6 +146,11 @@ func testPresence(t *testing.T, b *bench) {
 			t.Errorf("%+v: %d routers, want %d", c.q, len(p.Items), c.want)
 		}
 	}
+	// A hello that came after the news that the connection stands.
+	must(t, b.Presence(ctx, []cordon.Presence{{Router: "R1", Online: true, At: at - 500, Agent: "1.3", Wire: 3, Boot: 10}}))
+	if r, err := b.Router(ctx, "R1"); err != nil || r.Agent != "1.3" || r.Boot != 10 || !r.Online {
+		t.Errorf("after a late hello: %+v, %v", r, err)
+	}
 	var many []cordon.Presence
 	for i := range 500 {
 		many = append(many, cordon.Presence{Router: fmt.Sprint("X", i), Online: true, At: at})

@@ -192,8 +192,10 @@ func (s *Store) changeRouter(ctx context.Context, what, id string, change func(d
 	return nil
 }
 
-// Presence notes which routers are connected and what they told in their hellos. What is
-// older than what is known is left out, as are routers that are not there.
+// Presence notes which routers are connected and what they told in their hellos. Whether
+// one is connected is the newest word; a hello counts if it is of the last start that is
+// known, also when it comes after the news that the connection stands or is gone. Routers
+// that are not there are left out.
 func (s *Store) Presence(ctx context.Context, list []cordon.Presence) error {
 	newest := make(map[string]cordon.Presence)
 	for _, p := range list {
@@ -220,12 +222,13 @@ func (s *Store) Presence(ctx context.Context, list []cordon.Presence) error {
 				rows = append(rows, []any{column.ID(&p.Router), column.Flag(&p.Online), column.Moment(&p.At), column.ID(&p.Agent), column.Number(&p.Wire), column.Number(&p.Boot)})
 			}
 			return table.Values(ctx, tx, `WITH v (id, online, at, agent, wire, boot) AS (VALUES `, "(?, CAST(? AS BOOLEAN), CAST(? AS BIGINT), ?, CAST(? AS BIGINT), CAST(? AS BIGINT))", rows, `)
-				UPDATE routers SET online = v.online, presence = v.at,
+				UPDATE routers SET online = CASE WHEN routers.presence <= v.at THEN v.online ELSE routers.online END,
+				  presence = CASE WHEN routers.presence <= v.at THEN v.at ELSE routers.presence END,
 				  seen = CASE WHEN v.online AND v.at > routers.seen THEN v.at ELSE routers.seen END,
-				  agent = CASE WHEN v.agent <> '' THEN v.agent ELSE routers.agent END,
-				  wire = CASE WHEN v.wire <> 0 THEN v.wire ELSE routers.wire END,
-				  boot = CASE WHEN v.boot <> 0 THEN v.boot ELSE routers.boot END
-				FROM v WHERE routers.id = v.id AND routers.presence <= v.at AND routers.state <> 'revoked'`, nil)
+				  agent = CASE WHEN v.agent <> '' AND v.boot >= routers.boot THEN v.agent ELSE routers.agent END,
+				  wire = CASE WHEN v.wire <> 0 AND v.boot >= routers.boot THEN v.wire ELSE routers.wire END,
+				  boot = CASE WHEN v.boot > routers.boot THEN v.boot ELSE routers.boot END
+				FROM v WHERE routers.id = v.id AND (routers.presence <= v.at OR v.agent <> '') AND routers.state <> 'revoked'`, nil)
 		})
 		if err != nil {
 			return fmt.Errorf("presence: %w", err)
