@@ -135,7 +135,7 @@ func lookWork(ctx context.Context, cfg *config.Config) Finding {
 // lookDatabase looks whether the database answers.
 func lookDatabase(ctx context.Context, cfg *config.Config) Finding {
 	f := Finding{Name: "database", State: Warn, Text: "The database answers. No core runs in " + cfg.Dir + ".", Mend: "'cordon-core serve' starts one"}
-	if path := cfg.DatabaseURL(); !strings.Contains(path, "://") {
+	if path := cfg.DatabaseURL(); !cfg.Postgres() {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			f.Text, f.Mend = "There is no database "+path+" yet.", "'cordon-core serve' makes it"
 			return f

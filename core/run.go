@@ -32,9 +32,15 @@ func (c *Core) Run(ctx context.Context) error {
 	return err
 }
 
-// ingesters is how many take reports into the store at once: while one waits for the disk,
-// the other reads the next reports and acknowledges the last.
-const ingesters = 2
+// ingesters returns how many take reports into the store at once. PostgreSQL works for two;
+// SQLite has one writer, and two would only give it smaller batches (0.37 s of a processor
+// for 1,000 reports instead of 0.29 s, bench-core).
+func (c *Core) ingesters() int {
+	if c.cfg.Postgres() {
+		return 2
+	}
+	return 1
+}
 
 // parts are what works behind the doors; each runs until its context is done.
 func (c *Core) parts(ctx context.Context) map[string]func(context.Context) error {
@@ -51,7 +57,7 @@ func (c *Core) parts(ctx context.Context) map[string]func(context.Context) error
 		"closed":      hear(closedSubject, c.closed(ctx)),
 		"housekeeper": c.retain,
 	}
-	for i := range ingesters {
+	for i := range c.ingesters() {
 		in := &ingest{store: c.store, tell: c.tell, watch: c.watch, metrics: c.metrics, log: c.log}
 		parts[fmt.Sprint("ingest ", i+1)] = func(ctx context.Context) error { return c.bus.Consume(ctx, ingestName, reportSubject, in.handle) }
 	}

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"cordon"
@@ -130,6 +131,9 @@ func (c *Config) DatabaseURL() string {
 	}
 	return filepath.Join(c.Dir, "core.db")
 }
+
+// Postgres reports whether the database is PostgreSQL, else it is a file of SQLite's.
+func (c *Config) Postgres() bool { return strings.Contains(c.Database, "://") }
 
 // Reference is a configuration file with every key, its meaning and its default.
 //
