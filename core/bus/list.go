@@ -10,10 +10,10 @@ import (
 
 // How the servers' lists of who is connected are fetched.
 const (
-	pageOf      = 500              // connections; the server checks a signature for each, 0.15 ms
-	overlap     = 50               // of two pages, see whole
+	pageOf      = 1000             // connections
+	overlap     = 100              // of two pages, see whole
 	listTries   = 3                // for a list that changed too much meanwhile
-	pageWithin  = 20 * time.Second // for a server that has much else to do
+	pageWithin  = 10 * time.Second // for a server that has much else to do
 	theirWithin = 2 * time.Second  // for all servers to say that they are there
 )
 
@@ -123,14 +123,17 @@ type line struct {
 }
 
 // list fetches the routers that are connected to a server.
+//
+// Whose a connection is, is asked only where no event has told it, one by one: for each page
+// with that the server decodes and verifies the credentials of all connections, on the page
+// or not, which is seconds of a processor with 18,000 of them (nats-server 2.15, Connz).
 func (b *Bus) list(ctx context.Context, server, issuer string) (routers map[uint64]string, err error) {
 	for range listTries {
 		routers = make(map[uint64]string)
-		err = whole(func(offset int) ([]line, error) { return b.page(ctx, server, offset) }, func(l *line) {
-			if router := named(l.JWT); router != "" && l.IssuerKey == issuer {
-				routers[l.CID] = router
-			}
-		})
+		err = whole(func(offset int) ([]line, error) { return b.page(ctx, server, offset) }, func(l *line) { routers[l.CID] = "" })
+		if err == nil {
+			err = b.name(ctx, server, issuer, routers)
+		}
 		if err == nil {
 			return routers, nil
 		}
@@ -166,9 +169,40 @@ func whole(page func(offset int) ([]line, error), each func(*line)) error {
 	}
 }
 
+// name finds whose the connections of a list are, and strikes out those that are no
+// router's or gone.
+func (b *Bus) name(ctx context.Context, server, issuer string, list map[uint64]string) error {
+	b.connected.mu.Lock()
+	for id := range list {
+		list[id] = b.connected.by[connection{server, id}]
+	}
+	b.connected.mu.Unlock()
+	for id, router := range list {
+		if router != "" {
+			continue
+		}
+		one, err := b.lines(ctx, server, map[string]any{"cid": id, "auth": true})
+		if err != nil {
+			return err
+		}
+		if len(one) == 1 && one[0].IssuerKey == issuer {
+			router = named(one[0].JWT)
+		}
+		if list[id] = router; router == "" {
+			delete(list, id)
+		}
+	}
+	return nil
+}
+
 // page fetches a page of a server's list.
 func (b *Bus) page(ctx context.Context, server string, offset int) ([]line, error) {
-	ask, err := json.Marshal(map[string]any{"acc": b.keys.accounts.Routers, "auth": true, "offset": offset, "limit": pageOf})
+	return b.lines(ctx, server, map[string]any{"acc": b.keys.accounts.Routers, "offset": offset, "limit": pageOf})
+}
+
+// lines asks a server for connections.
+func (b *Bus) lines(ctx context.Context, server string, which map[string]any) ([]line, error) {
+	ask, err := json.Marshal(which)
 	if err != nil {
 		return nil, err
 	}
