@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/internal/pause"
 	"cordon/wire"
 )
 
@@ -93,7 +94,7 @@ func (i *ingest) wait(ctx context.Context, reports []cordon.Report) error {
 			i.away = true
 			i.log.ErrorContext(ctx, "the database takes no reports: they wait on the bus", "err", err)
 		}
-		if time.Since(begun) > holdFor || !sleep(ctx, tryEvery) {
+		if time.Since(begun) > holdFor || !pause.For(ctx, tryEvery) {
 			return err
 		}
 	}

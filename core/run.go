@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cordon"
+	"cordon/internal/pause"
 )
 
 // Run serves until ctx is done: nobody new is let in then, requests that were begun are
@@ -76,7 +77,7 @@ func (c *Core) keep(ctx context.Context, name string, run func(context.Context) 
 			return
 		}
 		c.log.ErrorContext(ctx, "a part of core ended and begins anew", "part", name, "err", err)
-		if !sleep(ctx, again) {
+		if !pause.For(ctx, again) {
 			return
 		}
 	}
@@ -87,7 +88,7 @@ const retainEvery = time.Hour
 
 // retain deletes what is older than the configuration says.
 func (c *Core) retain(ctx context.Context) error {
-	for sleep(ctx, retainEvery) {
+	for pause.For(ctx, retainEvery) {
 		gone, err := c.store.Retain(ctx, cordon.TimeOf(time.Now()), c.cfg.Retention)
 		for kind, n := range gone {
 			c.metrics.retired.WithLabelValues(kind).Add(float64(n))
@@ -97,18 +98,6 @@ func (c *Core) retain(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
-}
-
-// sleep waits and reports whether ctx is still of use.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // checks are what must be right for core to be ready.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/internal/pause"
 )
 
 // Config configures a Tester. Zero fields take the defaults.
@@ -224,7 +225,7 @@ func (t *Tester) judge(ctx context.Context, before map[string]bool, changes []ch
 func (t *Tester) after(ctx context.Context, before map[string]bool) map[string]bool {
 	passed := make(map[string]bool)
 	for n := range t.cfg.Attempts {
-		if n > 0 && !pause(ctx, t.cfg.Pause) {
+		if n > 0 && !pause.For(ctx, t.cfg.Pause) {
 			break
 		}
 		var left []Probe
@@ -297,16 +298,4 @@ func wrap(what string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", what, err)
-}
-
-// pause waits, and reports whether ctx was not done meanwhile.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

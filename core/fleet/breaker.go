@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/internal/pause"
 	"cordon/internal/text"
 )
 
@@ -147,7 +148,7 @@ func (b *Breaker) Dropped() uint64 {
 // Run loads what happened before and judges until ctx ends, and returns nil then.
 func (b *Breaker) Run(ctx context.Context) error {
 	for !b.try(ctx, "breaker does not know what happened before", b.Load) {
-		if !sleep(ctx, 5*checkEvery) {
+		if !pause.For(ctx, 5*checkEvery) {
 			return nil
 		}
 	}
@@ -170,18 +171,6 @@ func (b *Breaker) try(ctx context.Context, what string, do func(context.Context)
 		b.cfg.Log.ErrorContext(ctx, what, "err", err)
 	}
 	return err == nil
-}
-
-// sleep waits for d and reports whether ctx still lasts.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // now is the time.

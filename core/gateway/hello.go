@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cordon"
+	"cordon/internal/pause"
 	"cordon/internal/text"
 	"cordon/wire"
 )
@@ -114,7 +115,7 @@ func (g *Gateway) note(ctx context.Context, list []cordon.Presence) {
 			return
 		}
 		g.cfg.Log.WarnContext(ctx, "who is connected is not noted", "err", err)
-		if !sleep(ctx, time.Second) {
+		if !pause.For(ctx, time.Second) {
 			return
 		}
 	}
@@ -124,7 +125,7 @@ func (g *Gateway) note(ctx context.Context, list []cordon.Presence) {
 // are not: core was away when they went.
 func (g *Gateway) sweep(ctx context.Context) error {
 	for wait := sweepAfter; ; wait = sweepEvery {
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return ctx.Err()
 		}
 		q := cordon.Query{Limit: cordon.MaxLimit}
@@ -152,17 +153,5 @@ func (g *Gateway) sweep(ctx context.Context) error {
 			}
 			q.Cursor = page.Next
 		}
-	}
-}
-
-// sleep waits and reports whether ctx is still of use.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -25,6 +25,7 @@ import (
 
 	"cordon"
 	"cordon/internal/ident"
+	"cordon/internal/pause"
 	"cordon/internal/webhook"
 )
 
@@ -264,7 +265,7 @@ func (n *Notifier) serve(ctx context.Context, q *queue) {
 func (n *Notifier) deliver(ctx context.Context, hook string, c *call) bool {
 	var took time.Duration
 	for _, wait := range n.cfg.Waits {
-		if !pause(ctx, max(wait, rest*took)) {
+		if !rested(ctx, max(wait, rest*took)) {
 			return false
 		}
 		w, err := n.cfg.Store.Webhook(ctx, hook) // again each time: it may have been removed or mended
@@ -282,7 +283,7 @@ func (n *Notifier) deliver(ctx context.Context, hook string, c *call) bool {
 		case ctx.Err() != nil || !n.count(ctx, &w, err):
 			return false
 		case err == nil:
-			return pause(ctx, rest*took)
+			return rested(ctx, rest*took)
 		case errors.Is(err, webhook.ErrForbidden):
 			return true // the same again would be as forbidden
 		}
@@ -335,17 +336,10 @@ func (n *Notifier) count(ctx context.Context, w *cordon.Webhook, failed error) b
 	return false
 }
 
-// pause waits for d and up to a quarter of it more, and reports whether ctx still lasts.
-func pause(ctx context.Context, d time.Duration) bool {
+// rested waits for d and up to a quarter of it more, and reports whether ctx still lasts.
+func rested(ctx context.Context, d time.Duration) bool {
 	if d > 0 {
 		d += rand.N(d/4 + 1)
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
+	return pause.For(ctx, d)
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"cordon/internal/pause"
 	"cordon/lab/netns"
 	"cordon/lab/synth/message"
 )
@@ -99,7 +100,7 @@ func fetch(ctx context.Context, h *netns.Host, from netip.AddrPort) int {
 func (b *Bot) callHome(ctx context.Context, h *netns.Host, report *BotReport) {
 	for {
 		_ = b.call(ctx, h, report)
-		if !sleep(ctx, time.Second) {
+		if !pause.For(ctx, time.Second) {
 			return
 		}
 	}
@@ -155,7 +156,7 @@ func (b *Bot) guess(ctx context.Context, h *netns.Host, report *BotReport) {
 			entered, err := logIn(ctx, h, v, Logins[try])
 			if err != nil {
 				refused++
-				sleep(ctx, time.Duration(50+r.IntN(100))*time.Millisecond)
+				pause.For(ctx, time.Duration(50+r.IntN(100))*time.Millisecond)
 				continue
 			}
 			report.Guessed++

@@ -89,18 +89,6 @@ func source(h *netns.Host, to netip.Addr) (netip.Addr, error) {
 	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
 }
 
-// sleep waits and reports whether it was not interrupted.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
 // closeWith closes c when ctx ends; the caller calls the returned function when
 // c is no longer needed.
 func closeWith(ctx context.Context, c interface{ Close() error }) func() {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cordon/agent/packet"
+	"cordon/internal/pause"
 	"cordon/lab/netns"
 )
 
@@ -242,7 +243,7 @@ func (m *Meter) WaitQuiet(ctx context.Context, quiet time.Duration) bool {
 		} else if time.Since(since) >= quiet {
 			return true
 		}
-		if !sleep(ctx, quiet/20+time.Millisecond) {
+		if !pause.For(ctx, quiet/20+time.Millisecond) {
 			return false
 		}
 	}

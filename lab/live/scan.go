@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"cordon/internal/pause"
 	"cordon/lab/netns"
 	"cordon/lab/synth/frame"
 )
@@ -59,7 +60,7 @@ func (s Scan) Run(ctx context.Context, h *netns.Host) (Sent, error) {
 		if err := s.burst(raw, &b, r, from); err != nil {
 			return raw.sent, err
 		}
-		if n == s.Bursts || !sleep(ctx, time.Until(next)) {
+		if n == s.Bursts || !pause.For(ctx, time.Until(next)) {
 			return raw.sent, nil
 		}
 	}

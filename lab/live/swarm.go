@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cordon/internal/pause"
 	"cordon/lab/netns"
 	"cordon/lab/synth/message"
 )
@@ -104,7 +105,7 @@ func (s Swarm) Run(ctx context.Context, h *netns.Host) (SwarmReport, error) {
 		if _, err := c.WriteTo(message.DHTQuery(r), net.UDPAddrFromAddrPort(p)); err == nil {
 			report.Asked++
 		}
-		if !sleep(ctx, step) {
+		if !pause.For(ctx, step) {
 			break
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"time"
 
+	"cordon/internal/pause"
 	"cordon/lab/netns"
 )
 
@@ -103,7 +104,7 @@ func (d *Download) give(ctx context.Context, c net.Conn, sum io.Writer) (n int64
 		if err != nil {
 			return n, err
 		}
-		if d.Rate > 0 && !sleep(ctx, time.Duration(float64(n)/float64(d.Rate)*1e9)-time.Since(began)) {
+		if d.Rate > 0 && !pause.For(ctx, time.Duration(float64(n)/float64(d.Rate)*1e9)-time.Since(began)) {
 			return n, ctx.Err()
 		}
 	}
