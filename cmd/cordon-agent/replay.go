@@ -171,7 +171,7 @@ func newProgress(readers []*file.Reader, stderr *os.File) progress {
 	for _, r := range readers {
 		total += r.Size()
 	}
-	return progress{term.NewProgress(stderr, isTerminal(stderr), total, "B"), readers}
+	return progress{term.NewProgress(stderr, term.Is(stderr), total, "B"), readers}
 }
 
 func (p progress) tick() {
@@ -184,10 +184,5 @@ func (p progress) tick() {
 
 // colored follows the conventions of NO_COLOR (no-color.org) and of dumb terminals.
 func colored(f *os.File) bool {
-	return isTerminal(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return term.Is(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

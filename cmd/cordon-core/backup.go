@@ -92,7 +92,7 @@ func backup(ctx context.Context, cfg config.Config, to string, identity bool, st
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	counted := &progress{w: f, bar: term.NewProgress(stderr, terminal(stderr), 0, "B")}
+	counted := &progress{w: f, bar: term.NewProgress(stderr, term.Is(stderr), 0, "B")}
 	z := zip.NewWriter(counted)
 	if identity {
 		if err := packKeys(z, cfg.KeysDir()); err != nil {
@@ -198,7 +198,7 @@ func restore(ctx context.Context, cfg config.Config, from string, stderr *os.Fil
 	if info, err := r.Stat(); err == nil {
 		total = info.Size()
 	}
-	bar := term.NewProgress(stderr, terminal(stderr), total, "B")
+	bar := term.NewProgress(stderr, term.Is(stderr), total, "B")
 	err = db.Load(ctx, io.TeeReader(r, &progress{w: io.Discard, bar: bar}))
 	bar.Done()
 	switch {
@@ -254,10 +254,4 @@ func unpackKeys(z *zip.Reader, dir string) (put func() error, err error) {
 		}
 		return os.Rename(aside, dir)
 	}, nil
-}
-
-// terminal reports whether f is one.
-func terminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

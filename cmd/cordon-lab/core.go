@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cordon/internal/cli"
+	"cordon/internal/term"
 	"cordon/lab/load"
 	"cordon/lab/netns"
 	"cordon/lab/postgres"
@@ -151,7 +152,7 @@ const progressEvery = 10 * time.Second
 func progressTo(f *os.File) func(string) {
 	var last time.Time
 	return func(doing string) {
-		if isTerminal(f) {
+		if term.Is(f) {
 			fmt.Fprint(f, "\r\x1b[K", doing)
 		} else if time.Since(last) >= progressEvery {
 			last = time.Now()

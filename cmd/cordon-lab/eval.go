@@ -72,7 +72,7 @@ func (f *evalFlags) run(ctx context.Context, args []string) error {
 	report, err := eval.Run(ctx, truth, eval.Config{Only: f.only, Seeds: f.seeds, NotBuilt: notBuilt,
 		Progress: func(done, total int) {
 			if bar == nil {
-				bar = term.NewProgress(os.Stderr, isTerminal(os.Stderr), int64(total), "captures")
+				bar = term.NewProgress(os.Stderr, term.Is(os.Stderr), int64(total), "captures")
 			}
 			bar.Set(int64(done), time.Now())
 		}})

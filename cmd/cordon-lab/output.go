@@ -99,12 +99,6 @@ func (all outputs) end(err error) error {
 	return err
 }
 
-// isTerminal reports whether f is a terminal, or another device.
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
 // isNull reports whether f is the device that swallows everything.
 func isNull(f *os.File) bool {
 	null, err := os.Stat(os.DevNull)

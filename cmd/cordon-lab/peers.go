@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"cordon/internal/cli"
+	"cordon/internal/term"
 	"cordon/lab/peers"
 )
 
@@ -56,7 +57,7 @@ func peersCommand() cli.Command {
 
 func benchPeers(ctx context.Context, cfg peers.Config) error {
 	const clear = "\r\x1b[K"
-	if isTerminal(os.Stderr) {
+	if term.Is(os.Stderr) {
 		cfg.Progress = func(doing string) { fmt.Fprint(os.Stderr, clear, doing) }
 		defer fmt.Fprint(os.Stderr, clear)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"cordon/internal/cli"
+	"cordon/internal/term"
 	"cordon/lab/live/bench"
 )
 
@@ -117,7 +118,7 @@ func (o *routerOptions) run(ctx context.Context) error {
 	if err := o.choose(); err != nil {
 		return err
 	}
-	if isTerminal(os.Stderr) {
+	if term.Is(os.Stderr) {
 		o.cfg.Progress = func(doing string) { fmt.Fprint(os.Stderr, clear, doing) }
 		defer fmt.Fprint(os.Stderr, clear)
 	}

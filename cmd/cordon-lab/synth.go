@@ -91,7 +91,7 @@ func (f *synthFlags) check(args []string) error {
 		return cli.Usage("--truth needs -o FILE, to name it")
 	case f.truth != "" && filepath.Clean(f.truth) == filepath.Clean(f.output):
 		return cli.Usage("-o and --truth name the same file %s", f.output)
-	case f.output == "-" && isTerminal(os.Stdout) && !isNull(os.Stdout):
+	case f.output == "-" && term.Is(os.Stdout) && !isNull(os.Stdout):
 		return cli.Usage("a capture is not for terminals: redirect standard output, or name a file with -o FILE")
 	}
 	f.Start = start
@@ -133,7 +133,7 @@ func (f *synthFlags) play(ctx context.Context, w io.Writer) (synth.Report, error
 	var bar *term.Progress
 	f.Progress = func(done, total int64, unit string) {
 		if bar == nil {
-			bar = term.NewProgress(os.Stderr, isTerminal(os.Stderr), total, unit)
+			bar = term.NewProgress(os.Stderr, term.Is(os.Stderr), total, unit)
 		}
 		bar.Set(done, time.Now())
 	}
