@@ -86,6 +86,14 @@ func (t Target) Zero() bool {
 	return t.Proto == 0 && len(t.Ports) == 0 && t.LocalPort == 0 && !t.Peer.IsValid() && !t.Net.IsValid() && t.Name == "" && !t.Stray
 }
 
+// Spares reports whether who is allowed t must not be blocked from u: u is of t's name and
+// peer, and of its ports as far as it has any. A block of a port everywhere is not: a
+// device may reach one place, not scan.
+func (t Target) Spares(u Target) bool {
+	return (t.Name == "" || u.Name == t.Name) && (!t.Peer.IsValid() || u.Peer == t.Peer) &&
+		(len(t.Ports) == 0 || len(u.Ports) == 0 || slices.Equal(t.Ports, u.Ports))
+}
+
 // Equal reports whether t and u name the same part. The order of ports counts.
 func (t Target) Equal(u Target) bool {
 	return t.Proto == u.Proto && t.LocalPort == u.LocalPort && t.Peer == u.Peer && t.Net == u.Net && t.Name == u.Name &&

@@ -184,22 +184,11 @@ func (p *Plan) allowed(d *cordon.Desired, w *World) {
 	}
 }
 
-// Covers reports whether a block is about a place that a permission allows. A block
-// of a port everywhere is not: the device may reach one place, not scan.
+// Covers reports whether a block is about a place that a permission of core's allows; it
+// names one.
 func Covers(p *cordon.Permission, device string, a *cordon.Action) bool {
-	if a.Verb != cordon.VerbBlock || p.Device != "" && p.Device != device {
-		return false
-	}
-	t := a.Entity.Target
-	switch {
-	case p.Target.Name != "" && t.Name != p.Target.Name:
-		return false
-	case p.Target.Peer.IsValid() && t.Peer != p.Target.Peer:
-		return false
-	case len(p.Target.Ports) > 0 && len(t.Ports) > 0 && !slices.Equal(p.Target.Ports, t.Ports):
-		return false
-	}
-	return p.Target.Name != "" || p.Target.Peer.IsValid()
+	return a.Verb == cordon.VerbBlock && (p.Device == "" || p.Device == device) && (p.Target.Name != "" || p.Target.Peer.IsValid()) &&
+		p.Target.Spares(a.Entity.Target)
 }
 
 func (p *Plan) end(id, by string) {

@@ -65,22 +65,9 @@ func (list Permissions) Of(device string, now cordon.Time, wall func(cordon.Time
 // Over reports whether it has ended.
 func (p *Permission) Over(now cordon.Time) bool { return p.Expires != 0 && p.Expires <= now }
 
-// Covers reports whether a block is about a place that p allows. A block of a port
-// everywhere is not: the device may reach one place, not scan.
+// Covers reports whether a block is about a place that p allows.
 func (p *Permission) Covers(d *cordon.Device, a *cordon.Action) bool {
-	if p.Device != "" && p.Device != d.ID {
-		return false
-	}
-	t := a.Entity.Target
-	switch {
-	case p.Target.Name != "" && t.Name != p.Target.Name:
-		return false
-	case p.Target.Peer.IsValid() && t.Peer != p.Target.Peer:
-		return false
-	case len(p.Target.Ports) > 0 && len(t.Ports) > 0 && !slices.Equal(p.Target.Ports, t.Ports):
-		return false
-	}
-	return true
+	return (p.Device == "" || p.Device == d.ID) && p.Target.Spares(a.Entity.Target)
 }
 
 // Shown returns the view of it; wall converts the pipeline's time.
