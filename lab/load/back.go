@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"cordon/internal/pause"
+	"cordon/lab/program"
 )
 
 // returnRate is how many reports a second come while core is ended, so that some are on
@@ -35,7 +38,7 @@ func (m *measure) back(ctx context.Context, name string, end func() error) error
 		defer close(driven)
 		m.drive(driving, returnRate, func(map[string]float64) {})
 	}()
-	pause(ctx, time.Second)
+	pause.For(ctx, time.Second)
 	began := time.Now()
 	err := end()
 	ended := time.Since(began)
@@ -51,7 +54,7 @@ func (m *measure) back(ctx context.Context, name string, end func() error) error
 		return err
 	}
 	ready := time.Since(began)
-	start, err := m.core.Usage()
+	start, err := m.usage()
 	if err != nil {
 		return err
 	}
@@ -63,7 +66,7 @@ func (m *measure) back(ctx context.Context, name string, end func() error) error
 		return err
 	}
 	known := time.Since(began)
-	spent, err := m.core.Usage()
+	spent, err := m.usage()
 	if err != nil {
 		return err
 	}
@@ -83,7 +86,7 @@ func (m *measure) heard(ctx context.Context) error {
 	defer cancel()
 	for {
 		n := 0
-		err := Each(ctx, m.core, "/v1/routers", func(r *struct {
+		err := program.Each(ctx, m.core, "/v1/routers", nil, func(r *struct {
 			Agent  string
 			Online bool
 		}) {
@@ -98,7 +101,7 @@ func (m *measure) heard(ctx context.Context) error {
 		if n == len(m.crowd.routers) {
 			return nil
 		}
-		if !pause(ctx, 200*time.Millisecond) {
+		if !pause.For(ctx, 200*time.Millisecond) {
 			return fmt.Errorf("%d of %d hellos are in the database: %w", n, len(m.crowd.routers), ctx.Err())
 		}
 	}
@@ -112,7 +115,7 @@ func (m *measure) verify(ctx context.Context) error {
 	m.doing("looking for everything that was sent")
 	type place struct{ Site, ID string }
 	found := make(map[place]int)
-	err := Each(ctx, m.core, "/v1/detections", func(d *place) { found[*d]++ })
+	err := program.Each(ctx, m.core, "/v1/detections", nil, func(d *place) { found[*d]++ })
 	if err != nil {
 		return err
 	}

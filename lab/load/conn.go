@@ -51,15 +51,16 @@ func connect(ctx context.Context, from *net.TCPAddr, at string, secure *tls.Conf
 	stop := context.AfterFunc(ctx, func() { plain.Close() })
 	defer stop()
 	c := &conn{Conn: plain, lines: bufio.NewReaderSize(plain, bufferBytes)}
-	if err := c.begin(secure, who); err != nil {
+	if err := c.begin(ctx, secure, who); err != nil {
 		plain.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// begin secures the connection and logs in.
-func (c *conn) begin(secure *tls.Config, who login) error {
+// begin secures the connection and logs in. All of it has as long as ctx: a server to which
+// many come at once lets them wait for its part of the handshake.
+func (c *conn) begin(ctx context.Context, secure *tls.Config, who login) error {
 	about, err := c.lines.ReadSlice('\n')
 	if err != nil {
 		return err
@@ -74,7 +75,11 @@ func (c *conn) begin(secure *tls.Config, who login) error {
 	if c.lines.Buffered() > 0 {
 		return errors.New("the bus speaks before it is secured")
 	}
-	c.Conn = tls.Client(c.Conn, secure)
+	secured := tls.Client(c.Conn, secure)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.Conn = secured
 	c.lines.Reset(c.Conn)
 	signed, err := who.key.Sign([]byte(info.Nonce))
 	if err != nil {

@@ -11,11 +11,14 @@ import (
 	"time"
 
 	"github.com/nats-io/nkeys"
+
+	"cordon/internal/pause"
+	"cordon/lab/program"
 )
 
 // crowd is all routers.
 type crowd struct {
-	core    *Core
+	core    *program.Core
 	secure  *tls.Config
 	spread  time.Duration // see uplink.DefaultSpread
 	routers []*router
@@ -35,7 +38,7 @@ type crowd struct {
 // enrolAtOnce is how many routers enrol at once; more would only wait in core.
 const enrolAtOnce = 64
 
-func newCrowd(n int, core *Core, spread time.Duration) *crowd {
+func newCrowd(n int, core *program.Core, spread time.Duration) *crowd {
 	c := &crowd{core: core, spread: spread, door: make(chan struct{}, enrolAtOnce), wrong: make(map[string]int)}
 	for home := range n {
 		c.routers = append(c.routers, &router{crowd: c, home: home, boot: 1, flights: make(map[uint64]*flight)})
@@ -81,7 +84,7 @@ func (c *crowd) wait() { c.alive.Wait() }
 
 // tick lets the routers do what is due.
 func (c *crowd) tick(ctx context.Context) {
-	for pause(ctx, time.Second) {
+	for pause.For(ctx, time.Second) {
 		now := time.Now()
 		for _, r := range c.routers {
 			r.tick(now)
@@ -134,7 +137,7 @@ func (c *crowd) gathered(ctx context.Context, what string, doing func(string, ..
 				return nil
 			}
 		}
-		if !pause(ctx, 100*time.Millisecond) {
+		if !pause.For(ctx, 100*time.Millisecond) {
 			return fmt.Errorf("%d of %d routers %s: %w; %s", c.connected.Load(), n, what, ctx.Err(), c.troubles())
 		}
 	}

@@ -18,11 +18,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cordon/agent/uplink"
+	"cordon/internal/pause"
+	"cordon/lab/program"
 )
 
 // Config configures a measurement.
 type Config struct {
-	Program  string        // path of cordon-core
+	Program  string        // path of cordon-core; empty: it is built (lab/program)
 	Dir      string        // for core's directory, which must not be there yet
 	Database string        // URL; empty: SQLite in Dir
 	Routers  int           // that connect
@@ -94,11 +96,14 @@ func Run(ctx context.Context, cfg Config) (lines []Line, err error) {
 		m.line("routers", fmt.Sprintf("%d, not %d: a process may open %d files here", fits, cfg.Routers, most), "")
 		m.cfg.Routers = fits
 	}
-	if m.core, err = NewCore(cfg.Program, cfg.Dir, cfg.Database); err != nil {
+	keys := map[string]string{"operation": "profile = true\n"}
+	if cfg.Database != "" {
+		keys["database"] = fmt.Sprintf("url = %q\n", cfg.Database)
+	}
+	if m.core, err = program.New(program.Config{Path: cfg.Program, Dir: cfg.Dir, Keys: keys}); err != nil {
 		return nil, err
 	}
 	defer m.core.Kill()
-	m.core.profile = cfg.Profile
 	playing, stop := context.WithCancel(ctx)
 	m.crowd = newCrowd(m.cfg.Routers, m.core, m.cfg.Spread)
 	defer m.crowd.wait() // core is gone by then, and so are their connections
@@ -116,7 +121,7 @@ func Run(ctx context.Context, cfg Config) (lines []Line, err error) {
 // measure is one measurement.
 type measure struct {
 	cfg   Config
-	core  *Core
+	core  *program.Core
 	crowd *crowd
 	lines []Line
 	base  float64 // reports that were stored before
@@ -136,7 +141,7 @@ func (m *measure) begin(ctx context.Context) error {
 	}
 	m.doing("importing %d routers", m.cfg.Routers)
 	began := time.Now()
-	if err := m.core.Import(ctx, m.crowd.list()); err != nil {
+	if _, err := m.core.Import(m.crowd.list()); err != nil {
 		return err
 	}
 	m.line("import of the list", seconds(time.Since(began)), "")
@@ -145,7 +150,7 @@ func (m *measure) begin(ctx context.Context) error {
 
 // enrol lets all routers enrol and connect.
 func (m *measure) enrol(ctx context.Context) error {
-	before, err := m.core.Usage()
+	before, err := m.usage()
 	if err != nil {
 		return err
 	}
@@ -157,13 +162,13 @@ func (m *measure) enrol(ctx context.Context) error {
 		return err
 	}
 	took := time.Since(began)
-	then, err := m.core.Usage()
+	then, err := m.usage()
 	if err != nil {
 		return err
 	}
 	m.doing("all are connected; core rests")
-	pause(ctx, m.cfg.Rest)
-	rest, err := m.core.Usage()
+	pause.For(ctx, m.cfg.Rest)
+	rest, err := m.usage()
 	if err != nil {
 		return err
 	}
@@ -177,5 +182,5 @@ func (m *measure) enrol(ctx context.Context) error {
 	}
 	m.line("resident for each connection: then, at rest", each(then)+", "+each(rest), "100 KB")
 	m.line("core's CPU with all connected and silent", share(rest.CPU-then.CPU, rest.At.Sub(then.At)), "")
-	return m.core.heap(ctx, "connected")
+	return m.heap(ctx, "connected")
 }

@@ -1,26 +1,28 @@
 package load_test
 
 import (
-	"os/exec"
-	"path/filepath"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"cordon/lab/load"
 	"cordon/lab/postgres"
+	"cordon/lab/program"
 )
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	program.Remove()
+	os.Exit(status)
+}
 
 // TestRun plays two hundred routers against the real program, which is ended and killed
 // meanwhile: everything that was acknowledged is stored, once.
 func TestRun(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "cordon-core")
-	if out, err := exec.Command("go", "build", "-o", program, "cordon/cmd/cordon-core").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
 	for _, database := range []string{"sqlite", "postgres"} {
 		t.Run(database, func(t *testing.T) {
-			cfg := load.Config{Program: program, Dir: t.TempDir(), Routers: 200, Batch: 4, Rate: 400, Hold: 3 * time.Second, Returns: true,
+			cfg := load.Config{Dir: t.TempDir(), Routers: 200, Batch: 4, Rate: 400, Hold: 3 * time.Second, Returns: true,
 				Spread: time.Second, Rest: time.Millisecond}
 			if database == "postgres" {
 				cfg.Database = postgres.Start(t).Database()

@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/internal/pause"
+	"cordon/lab/program"
 )
 
 // introduce lets every router tell what is at its home, as fast as core takes it.
 func (m *measure) introduce(ctx context.Context) error {
 	sites := make(map[string]string)
-	err := Each(ctx, m.core, "/v1/routers", func(r *struct{ ID, Site string }) { sites[r.ID] = r.Site })
+	err := program.Each(ctx, m.core, "/v1/routers", nil, func(r *struct{ ID, Site string }) { sites[r.ID] = r.Site })
 	if err != nil {
 		return err
 	}
@@ -25,7 +27,7 @@ func (m *measure) introduce(ctx context.Context) error {
 		r.site = sites[r.id]
 		reports := r.introduce()
 		for m.crowd.sent.Load()-m.crowd.acked.Load() > mostUnacked {
-			if !pause(ctx, time.Millisecond) {
+			if !pause.For(ctx, time.Millisecond) {
 				return ctx.Err()
 			}
 		}
@@ -61,7 +63,7 @@ func (m *measure) settle(ctx context.Context) error {
 			return nil
 		}
 		m.doing("waiting for core: %d of %d reports acknowledged, %.0f messages wait", acked, sent, metrics["cordon_bus_waiting_messages"])
-		if !pause(ctx, 20*time.Millisecond) {
+		if !pause.For(ctx, 20*time.Millisecond) {
 			return fmt.Errorf("%d of %d reports acknowledged: %w; %s", acked, sent, ctx.Err(), m.crowd.troubles())
 		}
 	}
@@ -143,7 +145,7 @@ type held struct {
 // hold sends reports at a rate, then waits until core has stored them.
 func (m *measure) hold(ctx context.Context, rate float64, length time.Duration, marks bool) (h held, err error) {
 	h = held{rate: rate}
-	before, err := m.core.Usage()
+	before, err := m.usage()
 	if err != nil {
 		return h, err
 	}
@@ -173,7 +175,7 @@ func (m *measure) hold(ctx context.Context, rate float64, length time.Duration, 
 			profiled <- nil
 			return
 		}
-		profiled <- m.core.cpu(ctx, "hold", length/2)
+		profiled <- m.cpu(ctx, "hold", length/2)
 	}()
 	began := time.Now()
 	m.drive(sending, rate, func(metrics map[string]float64) {
@@ -189,7 +191,7 @@ func (m *measure) hold(ctx context.Context, rate float64, length time.Duration, 
 		return h, err
 	}
 	<-watched
-	after, err := m.core.Usage()
+	after, err := m.usage()
 	if err != nil {
 		return h, err
 	}
@@ -219,7 +221,7 @@ func (m *measure) drive(ctx context.Context, rate float64, look func(map[string]
 	began, looked := time.Now(), time.Now()
 	var asked chan map[string]float64
 	sent, next := 0, rng.IntN(len(m.crowd.routers))
-	for pause(ctx, driveEvery) {
+	for pause.For(ctx, driveEvery) {
 		due := int(rate * time.Since(began).Seconds())
 		for skipped := 0; sent < due && skipped < len(m.crowd.routers); {
 			r := m.crowd.routers[next]
@@ -259,7 +261,7 @@ const markEvery = 200 * time.Millisecond
 // marks sends incidents until ctx is done, and notes when each is seen in the API.
 func (m *measure) marks(ctx context.Context, seen *times) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for n := 0; pause(ctx, markEvery); n++ {
+	for n := 0; pause.For(ctx, markEvery); n++ {
 		r := m.crowd.routers[rng.IntN(len(m.crowd.routers))]
 		if !r.free() {
 			continue
@@ -285,12 +287,12 @@ func (m *measure) visible(ctx context.Context, site, name string) error {
 	defer cancel()
 	for {
 		var found struct{}
-		err := m.core.Get(ctx, "/v1/sites/"+url.PathEscape(site)+"/incidents/"+url.PathEscape(name), nil, &found)
-		var no *refused
-		if !errors.As(err, &no) || no.status != http.StatusNotFound {
+		err := m.core.Ask(ctx, http.MethodGet, "/v1/sites/"+url.PathEscape(site)+"/incidents/"+url.PathEscape(name), nil, &found)
+		var no *program.Refused
+		if !errors.As(err, &no) || no.Status != http.StatusNotFound {
 			return err
 		}
-		if !pause(ctx, 5*time.Millisecond) {
+		if !pause.For(ctx, 5*time.Millisecond) {
 			return ctx.Err()
 		}
 	}

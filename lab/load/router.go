@@ -16,6 +16,7 @@ import (
 
 	"cordon"
 	"cordon/agent/uplink"
+	"cordon/internal/pause"
 	"cordon/wire"
 )
 
@@ -96,7 +97,7 @@ func (r *router) post(ctx context.Context, client *http.Client, path string, in,
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+r.crowd.core.at["gateway"]+path, bytes.NewReader(b))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+r.crowd.core.Address("gateway")+path, bytes.NewReader(b))
 	if err != nil {
 		return err
 	}
@@ -128,9 +129,9 @@ func (r *router) run(ctx context.Context) {
 		}
 		r.crowd.failed(err)
 		if stood {
-			pause(ctx, wait.Lost())
+			pause.For(ctx, wait.Lost())
 		} else {
-			pause(ctx, wait.Next())
+			pause.For(ctx, wait.Next())
 		}
 	}
 }
@@ -149,7 +150,7 @@ func (r *router) admitted(ctx context.Context) error {
 // session connects and hears what core says, until the connection breaks. stood says
 // that it was there.
 func (r *router) session(ctx context.Context) (stood bool, err error) {
-	c, err := connect(ctx, r.from(), r.crowd.core.at["bus"], r.crowd.secure, login{"cordon-agent " + r.crowd.version(), r.token, r.key})
+	c, err := connect(ctx, r.from(), r.crowd.core.Address("bus"), r.crowd.secure, login{"cordon-agent " + r.crowd.version(), r.token, r.key})
 	if err != nil {
 		return false, err
 	}

@@ -2,7 +2,6 @@ package load
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -122,16 +121,4 @@ func share(cpu, of time.Duration) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.2f cores", cpu.Seconds()/of.Seconds())
-}
-
-// pause waits and reports whether ctx is still of use.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -5,7 +5,9 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -50,20 +52,32 @@ const ready = 60 * time.Second
 // not installed. settings are more lines of postgresql.conf, "shared_buffers = 1GB".
 func Start(t TB, settings ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, bin: find(), output: &locked{}}
+	// Not t.TempDir: another user must reach it, and a socket's path has 107 bytes.
+	dir, err := os.MkdirTemp("/tmp", "cordon-pg-")
+	if err != nil {
+		t.Fatalf("postgres: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return Keep(t, dir, settings...)
+}
+
+// Keep starts a server in a directory that stays: what one left there is used again, with
+// these settings. It ends with the test.
+func Keep(t TB, dir string, settings ...string) *Server {
+	t.Helper()
+	s := &Server{t: t, bin: find(), dir: dir, output: &locked{}}
 	if s.bin == "" {
 		t.Skip("needs postgresql")
 	}
-	var err error
-	// Not t.TempDir: another user must reach it, and a socket's path has 107 bytes.
-	if s.dir, err = os.MkdirTemp("/tmp", "cordon-pg-"); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatalf("postgres: %v", err)
 	}
-	t.Cleanup(func() { os.RemoveAll(s.dir) })
 	if os.Geteuid() == 0 { // the server refuses to run as root
 		s.lend()
 	}
-	s.initialize()
+	if _, err := os.Stat(s.data()); errors.Is(err, fs.ErrNotExist) {
+		s.initialize()
+	}
 	s.configure(settings)
 	s.Up()
 	t.Cleanup(s.Down)
@@ -194,7 +208,22 @@ func (s *Server) Database() string {
 	s.made++
 	name := fmt.Sprintf("test%d", s.made)
 	s.run("createdb", "-h", s.dir, "-U", "cordon", name)
+	return s.address(name)
+}
+
+// address is where a database of that name is.
+func (s *Server) address(name string) string {
 	return (&url.URL{Scheme: "postgres", User: url.User("cordon"), Path: "/" + name, RawQuery: url.Values{"host": {s.dir}}.Encode()}).String()
+}
+
+// Named returns the address of the database of that name, and makes it if there is none.
+func (s *Server) Named(name string) string {
+	s.t.Helper()
+	out, err := s.command("createdb", "-h", s.dir, "-U", "cordon", name).CombinedOutput()
+	if err != nil && !strings.Contains(string(out), "already exists") {
+		s.t.Fatalf("createdb: %v\n%s", err, out)
+	}
+	return s.address(name)
 }
 
 // Listens reports whether the server takes connections.

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"fmt"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,11 +26,11 @@ func (p *Provider) Cluster() *Cluster {
 	if out, err := p.Command("bus", "--out", dir, "--host", "localhost").CombinedOutput(); err != nil {
 		p.T.Fatalf("bus: %v\n%s", err, out)
 	}
-	at := p.listens["bus"]
+	at := p.Address("bus")
 	_, port, _ := net.SplitHostPort(at)
-	text, err := os.ReadFile(p.config)
+	text, err := os.ReadFile(p.File)
 	p.must(err)
-	p.must(os.WriteFile(p.config, []byte(strings.Replace(string(text), "[bus]\n", fmt.Sprintf("[bus]\nurl = \"tls://localhost:%s\"\nservers = [\"localhost:%s\"]\ncredentials = %q\n",
+	p.must(os.WriteFile(p.File, []byte(strings.Replace(string(text), "[bus]\n", fmt.Sprintf("[bus]\nurl = \"tls://localhost:%s\"\nservers = [\"localhost:%s\"]\ncredentials = %q\n",
 		port, port, filepath.Join(dir, "credentials")), 1)), 0o600))
 	c := &Cluster{p: p, conf: filepath.Join(dir, "server.conf")}
 	// Paths of the server's configuration count from its working directory.
@@ -44,25 +43,6 @@ resolver { type: full, dir: %q, interval: "2m" }
 	c.Start()
 	p.T.Cleanup(c.Stop)
 	return c
-}
-
-// Second returns another core of the same provider: the same database, cluster and
-// identity, a directory and addresses of its own. The first must have been started once.
-func (p *Provider) Second() *Provider {
-	p.T.Helper()
-	text, err := os.ReadFile(p.config)
-	p.must(err)
-	q := &Provider{T: p.T, Dir: filepath.Join(p.T.TempDir(), "data"), run: p.run, listens: maps.Clone(p.listens)}
-	p.must(os.CopyFS(filepath.Join(q.Dir, "keys"), os.DirFS(filepath.Join(p.Dir, "keys"))))
-	own := strings.ReplaceAll(string(text), p.Dir, q.Dir)
-	for _, d := range []string{"api", "gateway", "operation"} {
-		q.listens[d] = free(p.T)
-		own = strings.ReplaceAll(own, p.listens[d], q.listens[d])
-	}
-	q.config = filepath.Join(p.T.TempDir(), "core.toml")
-	p.must(os.WriteFile(q.config, []byte(own), 0o600))
-	q.begin()
-	return q
 }
 
 // startWithin is how long a server may take.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -58,7 +57,7 @@ func kept(t *testing.T, p *provider.Provider) []string {
 	t.Helper()
 	begin := time.Now()
 	door.WaitFor(t, patience, "nothing waits on the bus", func() bool {
-		waiting, err := p.Metric("cordon_bus_waiting_messages")
+		waiting, err := p.Waiting()
 		return err == nil && waiting == 0
 	})
 	t.Logf("all is stored %v after it was acknowledged", time.Since(begin).Round(time.Millisecond))
@@ -115,7 +114,7 @@ func TestDatabaseAway(t *testing.T) {
 		db.Kill()
 		before := f.Acknowledged()
 		wait(t, f, 20*rate)
-		behind, err := p.Metric("cordon_bus_waiting_messages")
+		behind, err := p.Waiting()
 		t.Logf("without database for %d reports: %d acknowledged, %v messages wait on the bus", 20*rate, f.Acknowledged()-before, behind)
 		if err != nil || behind == 0 {
 			t.Errorf("%v messages wait on the bus, %v", behind, err)
@@ -143,7 +142,7 @@ func TestBusRestarted(t *testing.T) {
 // TestPowerCut takes away, three times, what core had not made the disk keep.
 func TestPowerCut(t *testing.T) {
 	d := disk.New(t, 1024)
-	p := provider.New(t, filepath.Join(d.Dir, "data"), nil)
+	p := provider.New(t, d.Dir, nil)
 	talking(t, p, func(f *provider.Fleet) {
 		d.Sync() // a core that has run before: files that are made once are there
 		for range 3 {

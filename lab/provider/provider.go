@@ -3,109 +3,69 @@
 package provider
 
 import (
-	"bytes"
-	"crypto/x509"
-	"encoding/json"
-	"errors"
+	"context"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"cordon"
 	"cordon/agent/uplink"
-	"cordon/core"
-	"cordon/core/config"
-	"cordon/lab/door"
 	"cordon/lab/netns"
+	"cordon/lab/program"
 )
 
 // Provider is one core. Start it; it ends with the test.
 type Provider struct {
-	T   testing.TB
-	Dir string // of the core
-
-	config  string            // file
-	listens map[string]string // door → address, the same in every life
-	socket  *http.Client
-	run     func(name string, args ...string) *exec.Cmd
-	cmd     *exec.Cmd
-	ended   chan error
+	*program.Core
+	T testing.TB
 }
 
-// doors are the sections of the configuration with an address.
-var doors = []string{"api", "gateway", "bus", "operation"}
-
-// New makes the configuration of a core in dir, or in a directory of its own if that is
-// empty. extra are keys of a section, "database": `url = "…"`; "" are those of none.
-func New(t testing.TB, dir string, extra map[string]string) *Provider {
+// New makes a core in dir, or in a directory of its own if that is empty. keys are lines
+// of its configuration by section, "database": `url = "…"`.
+func New(t testing.TB, dir string, keys map[string]string) *Provider {
 	t.Helper()
-	return (&Provider{T: t, Dir: dir, run: exec.Command}).configure(netip.MustParseAddr("127.0.0.1"), extra)
+	return newProvider(t, program.Config{Dir: dir, Keys: keys})
 }
 
 // NewIn is New in the network of a host, at whose address routers reach the core.
-func NewIn(t testing.TB, host *netns.Host, at netip.Addr, extra map[string]string) *Provider {
+func NewIn(t testing.TB, host *netns.Host, at netip.Addr, keys map[string]string) *Provider {
 	t.Helper()
-	extra = maps.Clone(extra)
-	extra["gateway"] += fmt.Sprintf("hosts = [%q]\n", at)
-	return (&Provider{T: t, run: host.Command}).configure(at, extra)
+	keys = maps.Clone(keys)
+	keys["gateway"] += fmt.Sprintf("hosts = [%q]\n", at)
+	return newProvider(t, program.Config{Routers: at, Keys: keys, Command: host.Command})
 }
 
-// configure writes the configuration of a core whose routers come to an address.
-func (p *Provider) configure(at netip.Addr, extra map[string]string) *Provider {
-	t := p.T
+func newProvider(t testing.TB, cfg program.Config) *Provider {
 	t.Helper()
-	p.listens = make(map[string]string)
-	if p.Dir == "" {
-		p.Dir = filepath.Join(t.TempDir(), "data")
+	if cfg.Dir == "" {
+		cfg.Dir = t.TempDir()
 	}
-	sections := maps.Clone(extra)
-	if sections == nil {
-		sections = make(map[string]string)
-	}
-	for _, d := range doors {
-		_, port, _ := net.SplitHostPort(free(t))
-		p.listens[d] = net.JoinHostPort("127.0.0.1", port)
-		if d == "gateway" || d == "bus" {
-			p.listens[d] = net.JoinHostPort(at.String(), port)
-		}
-		sections[d] += fmt.Sprintf("\nlisten = %q\n", p.listens[d])
-	}
-	sections["gateway"] += "requests_per_address = 10000\n" // all homes are at one
-	sections["log"] += "level = \"warn\"\n"
-	var b strings.Builder
-	fmt.Fprintf(&b, "dir = %q\n%s\n", p.Dir, sections[""])
-	delete(sections, "")
-	for _, name := range slices.Sorted(maps.Keys(sections)) {
-		fmt.Fprintf(&b, "[%s]\n%s\n", name, sections[name])
-	}
-	p.config = filepath.Join(t.TempDir(), "core.toml")
-	p.must(os.WriteFile(p.config, []byte(b.String()), 0o600))
-	p.begin()
-	return p
+	cfg.Log = t.Output()
+	c, err := program.New(cfg)
+	return own(t, c, err)
 }
 
-// begin makes what reaches the core, and ends it with the test.
-func (p *Provider) begin() {
-	p.socket = core.Dial(config.Config{Dir: p.Dir})
-	p.T.Cleanup(func() {
-		p.socket.CloseIdleConnections()
-		if p.cmd != nil {
+// own ends a core with the test.
+func own(t testing.TB, c *program.Core, err error) *Provider {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Provider{Core: c, T: t}
+	t.Cleanup(func() {
+		if p.Runs() {
 			p.Stop()
 		}
 	})
+	return p
 }
 
 func (p *Provider) must(err error) {
@@ -115,84 +75,40 @@ func (p *Provider) must(err error) {
 	}
 }
 
-// free returns a loopback address that nobody listens at.
-func free(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// program builds cordon-core, once for all tests of a process.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "cordon-core")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "cordon-core")
-	if out, err := exec.Command("go", "build", "-o", path, "cordon/cmd/cordon-core").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// Command returns a command of the program with this core's configuration.
-func (p *Provider) Command(args ...string) *exec.Cmd {
+// Second returns another core of the same provider: the same database, cluster and
+// identity, a directory and addresses of its own. The first must have been started once.
+func (p *Provider) Second() *Provider {
 	p.T.Helper()
-	path, err := program()
-	p.must(err)
-	return p.run(path, append(args, "--config", p.config)...)
+	c, err := p.Core.Second(p.T.TempDir())
+	return own(p.T, c, err)
 }
-
-// patience is how long a core may take to be ready on a machine that does much else.
-const patience = time.Minute
 
 // Start starts core and waits until it is ready.
 func (p *Provider) Start() {
 	p.T.Helper()
-	p.Launch()
-	door.WaitFor(p.T, patience, "core is ready", func() bool {
-		resp, err := p.socket.Get("http://localhost/readyz")
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	p.must(p.Core.Start(context.Background()))
 }
 
 // Launch starts core and does not wait.
 func (p *Provider) Launch() {
 	p.T.Helper()
-	p.cmd = p.Command("serve")
-	p.cmd.Stderr = p.T.Output()
-	if p.cmd.SysProcAttr == nil {
-		p.cmd.SysProcAttr = new(syscall.SysProcAttr)
-	}
-	p.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	p.must(p.cmd.Start())
-	p.ended = make(chan error, 1)
-	go func(cmd *exec.Cmd) { p.ended <- cmd.Wait() }(p.cmd)
+	p.must(p.Core.Launch())
 }
 
 // Stop ends core as an operator does, and fails the test if it does not end well.
 func (p *Provider) Stop() {
 	p.T.Helper()
-	p.must(p.cmd.Process.Signal(syscall.SIGTERM))
-	if err := <-p.ended; err != nil {
-		p.T.Errorf("core: %v", err)
+	if err := p.Core.Stop(); err != nil {
+		p.T.Error(err)
 	}
-	p.cmd = nil
 }
 
-// Kill ends core as a crash does.
-func (p *Provider) Kill() {
+// Command returns a command of the program with this core's configuration.
+func (p *Provider) Command(args ...string) *exec.Cmd {
 	p.T.Helper()
-	p.must(p.cmd.Process.Kill())
-	<-p.ended
-	p.cmd = nil
+	cmd, err := p.Core.Command(args...)
+	p.must(err)
+	return cmd
 }
 
 // Import loads a list of n routers, Serial(0) and on.
@@ -203,12 +119,9 @@ func (p *Provider) Import(n int) {
 	for i := range n {
 		fmt.Fprintf(&b, "%s,%s,K-%05d,Family %05d,L-%05d,Home,area-%d,all,Lab\n", Serial(i), secret(i), i, i, i, i%10)
 	}
-	cmd := p.Command("routers", "import", "-")
-	cmd.Stderr = p.T.Output()
-	cmd.Stdin = strings.NewReader(b.String())
-	out, err := cmd.Output()
-	if err != nil || !strings.Contains(string(out), fmt.Sprintf("%d created", n)) {
-		p.T.Fatalf("import: %v\n%s", err, out)
+	said, err := p.Core.Import(strings.NewReader(b.String()))
+	if err != nil || !strings.Contains(said, fmt.Sprintf("%d created", n)) {
+		p.T.Fatalf("import: %v\n%s", err, said)
 	}
 }
 
@@ -222,25 +135,21 @@ func (p *Provider) Agent(i int) string {
 	p.T.Helper()
 	claim := filepath.Join(p.T.TempDir(), "claim")
 	p.must(os.WriteFile(claim, []byte(secret(i)+"\n"), 0o600))
-	return fmt.Sprintf("[core]\nurl = %q\nca_file = %q\nserial = %q\nsecret_file = %q\n", "https://"+p.listens["gateway"],
-		filepath.Join(p.Dir, "keys", "ca.pem"), Serial(i), claim)
+	return fmt.Sprintf("[core]\nurl = %q\nca_file = %q\nserial = %q\nsecret_file = %q\n", "https://"+p.Address("gateway"), p.CA(), Serial(i), claim)
 }
 
 // Line is how a router reaches core. Its Dir is empty, and it comes back within a
 // second.
 func (p *Provider) Line(i int) uplink.Config {
 	p.T.Helper()
-	pem, err := os.ReadFile(filepath.Join(p.Dir, "keys", "ca.pem"))
+	roots, err := p.Roots()
 	p.must(err)
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	return uplink.Config{URL: "https://" + p.listens["gateway"], Roots: roots, Serial: Serial(i), Secret: secret(i), Start: 1, Spread: time.Second}
+	return uplink.Config{URL: "https://" + p.Address("gateway"), Roots: roots, Serial: Serial(i), Secret: secret(i), Start: 1, Spread: time.Second}
 }
 
 // Ask asks the API as who runs core, and reads the answer into out, unless that is nil.
 func (p *Provider) Ask(method, path string, in, out any) error {
-	_, err := ask(p.socket, "http://localhost", nil, method, path, in, out)
-	return err
+	return p.Core.Ask(context.Background(), method, path, in, out)
 }
 
 // Person is somebody who has logged in, over the network.
@@ -260,7 +169,7 @@ func (p *Provider) Invite(email string, g cordon.Grant) *Person {
 	p.must(p.Ask(http.MethodPost, "/v1/invitations", map[string]any{"email": email, "grant": grant}, &invited))
 	w := &Person{p: p}
 	accept := map[string]string{"token": invited.Token, "password": "a pass phrase of the laboratory"}
-	resp, err := ask(http.DefaultClient, "http://"+p.listens["api"], nil, http.MethodPost, "/v1/session/invitation", accept, nil)
+	resp, err := w.ask(http.MethodPost, "/v1/session/invitation", accept, nil)
 	p.must(err)
 	w.cookies = resp.Cookies()
 	return w
@@ -268,82 +177,22 @@ func (p *Provider) Invite(email string, g cordon.Grant) *Person {
 
 // Ask asks the API as this person.
 func (w *Person) Ask(method, path string, in, out any) error {
-	_, err := ask(http.DefaultClient, "http://"+w.p.listens["api"], w.cookies, method, path, in, out)
+	_, err := w.ask(method, path, in, out)
 	return err
 }
 
-// ask sends a request and reads the answer into out, unless that is nil.
-func ask(c *http.Client, base string, cookies []*http.Cookie, method, path string, in, out any) (*http.Response, error) {
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return nil, err
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequest(method, base+path, body)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Cordon-Reason", "a test of the laboratory")
-	for _, k := range cookies {
-		req.AddCookie(k)
-	}
-	resp, err := c.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode >= 300 {
-		return nil, errors.Join(err, fmt.Errorf("%s %s: %s %s", method, path, resp.Status, text))
-	}
-	if out == nil {
-		return resp, nil
-	}
-	return resp, json.Unmarshal(text, out)
+func (w *Person) ask(method, path string, in, out any) (*http.Response, error) {
+	return program.Ask(context.Background(), http.DefaultClient, "http://"+w.p.Address("api"), w.cookies, method, path, in, out)
 }
 
 // List reads all pages of a list.
-func List[T any](p *Provider, path string, query url.Values) ([]T, error) {
-	var all []T
-	q := url.Values{"limit": {"500"}}
-	maps.Copy(q, query)
-	for {
-		var page struct {
-			Items []T    `json:"items"`
-			Next  string `json:"next"`
-		}
-		if err := p.Ask(http.MethodGet, path+"?"+q.Encode(), nil, &page); err != nil {
-			return all, err
-		}
-		all = append(all, page.Items...)
-		if page.Next == "" {
-			return all, nil
-		}
-		q.Set("cursor", page.Next)
-	}
+func List[T any](p *Provider, path string, query url.Values) (all []T, err error) {
+	err = program.Each(context.Background(), p.Core, path, query, func(v *T) { all = append(all, *v) })
+	return all, err
 }
 
-// Metric returns a counter or gauge without labels of core's.
-func (p *Provider) Metric(name string) (float64, error) {
-	resp, err := p.socket.Get("http://localhost/metrics")
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		var v float64
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			_, err := fmt.Sscan(rest, &v)
-			return v, err
-		}
-	}
-	return 0, fmt.Errorf("no metric %s", name)
+// Waiting returns how many messages with reports are not in the database yet.
+func (p *Provider) Waiting() (float64, error) {
+	m, err := p.Metrics(context.Background())
+	return m["cordon_bus_waiting_messages"], err
 }

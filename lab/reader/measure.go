@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cordon/internal/pause"
 	"cordon/lab/load"
 )
 
@@ -79,7 +80,7 @@ func (o *office) work(ctx, timed context.Context, p *person, rate float64) sampl
 	for timed.Err() == nil {
 		if rate > 0 {
 			due = due.Add(time.Duration(float64(time.Second) * rand.ExpFloat64() / rate))
-			if !sleep(timed, time.Until(due)) {
+			if !pause.For(timed, time.Until(due)) {
 				break
 			}
 		} else {
@@ -122,18 +123,6 @@ func (o *office) look(p *person, r *request, text []byte) error {
 	return nil
 }
 
-// sleep waits and reports whether ctx is still of use.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 func (s *sample) add(r *request, took time.Duration) {
 	s.took[r.route] = append(s.took[r.route], took)
 	if took >= tooLong && len(s.slow) < maxSlow {
@@ -156,7 +145,7 @@ type usage struct {
 
 // used returns what was used until now.
 func (o *office) used() (u usage, err error) {
-	core, err := o.stage.core.Usage()
+	core, err := load.UsageOf(o.stage.core.PID())
 	if err != nil {
 		return u, err
 	}

@@ -143,7 +143,7 @@ func (o *office) hire(ctx context.Context) error {
 	o.admin = newPerson("http://"+o.stage.core.Address("api"), 0, o.cfg.Seed, cordon.RoleAdministrator)
 	day := fmt.Sprint(time.Now().UnixNano()) // a directory that is kept has those of earlier days
 	email := "admin-" + day + "@lab.example"
-	password, err := o.stage.core.Administrator(ctx, email)
+	password, err := o.stage.core.Administrator(email)
 	if err != nil {
 		return err
 	}

@@ -1,23 +1,25 @@
 package reader_test
 
 import (
-	"os/exec"
-	"path/filepath"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"cordon/lab/program"
 	"cordon/lab/reader"
 )
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	program.Remove()
+	os.Exit(status)
+}
 
 // TestRun lets a few people read while routers report: no answer is an error, and no list
 // repeats or omits what was there.
 func TestRun(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "cordon-core")
-	if out, err := exec.Command("go", "build", "-o", program, "cordon/cmd/cordon-core").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	cfg := reader.Config{Core: program, Dir: t.TempDir(), SQLite: true, Homes: 40, Devices: 8, Incidents: 120, Clients: 10, Routers: 4, Reports: 100,
+	cfg := reader.Config{Dir: t.TempDir(), SQLite: true, Homes: 40, Devices: 8, Incidents: 120, Clients: 10, Routers: 4, Reports: 100,
 		Rates: []float64{50, 0}, Length: 2 * time.Second, Seed: 1, Progress: func(doing string) { t.Log(doing) }}
 	lines, err := reader.Run(t.Context(), t, cfg)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"cordon"
 	"cordon/agent/uplink"
+	"cordon/internal/pause"
 	"cordon/lab/records"
 
 	"golang.org/x/time/rate"
@@ -74,7 +75,7 @@ func (o *office) reported(ctx context.Context) error {
 	defer cancel()
 	for _, r := range o.routers {
 		for r.line.Status().Sent == 0 {
-			if !sleep(ctx, 20*time.Millisecond) {
+			if !pause.For(ctx, 20*time.Millisecond) {
 				return fmt.Errorf("a router is not served (%s: %s): %w", r.line.Status().State, r.line.Status().Why, context.Cause(ctx))
 			}
 		}

@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"cordon/core/store"
-	"cordon/lab/load"
 	"cordon/lab/postgres"
+	"cordon/lab/program"
 	"cordon/lab/records"
 )
 
 // stage is a core that runs on a database full of records.
 type stage struct {
-	core   *load.Core
+	core   *program.Core
 	filled time.Duration // how long it took to fill the database; 0: it was
 }
 
@@ -37,7 +37,9 @@ func open(ctx context.Context, t postgres.TB, cfg Config) (*stage, error) {
 		return nil, err
 	}
 	cfg.Progress("core starts")
-	if s.core, err = load.NewCore(cfg.Core, dir, database); err != nil {
+	// People come through this machine as through a proxy.
+	keys := map[string]string{"database": fmt.Sprintf("url = %q\n", database), "api": "proxies = [\"127.0.0.0/8\"]\n"}
+	if s.core, err = program.New(program.Config{Path: cfg.Core, Dir: dir, Keys: keys}); err != nil {
 		return nil, err
 	}
 	if err := s.core.Start(ctx); err != nil {

@@ -9,12 +9,14 @@ import (
 	"cordon"
 	"cordon/agent/control"
 	"cordon/lab/netns"
+	"cordon/lab/program"
 	"cordon/lab/router"
 )
 
 func TestMain(m *testing.M) {
 	status := m.Run()
 	router.Remove()
+	program.Remove()
 	os.Exit(status)
 }
 
