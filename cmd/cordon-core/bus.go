@@ -36,7 +36,7 @@ const busNext = `Written: %s
 Now
   1. let each server include nats-server.conf and name its certificate;
   2. set bus.url to the servers and bus.credentials to %s;
-  3. 'cordon-core doctor' says whether core reaches them.
+  3. start core: 'cordon-core doctor' says whether it reaches them.
 `
 
 func busCommand(stdout io.Writer) cli.Command {

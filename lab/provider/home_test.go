@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -104,7 +106,10 @@ func TestNeighbourhood(t *testing.T) {
 	if devices, err := patient.Devices(t.Context()); err != nil || slices.ContainsFunc(devices, func(d control.Device) bool { return d.State == control.StateQuarantined }) {
 		t.Errorf("after the release something is in quarantine: %v, %v", devices, err)
 	}
-	order("an allowance", device+"/allow", map[string]any{"target": map[string]any{"peer": "203.0.113.7"}}, func(view.Desired) bool { return true })
+	order("an allowance", device+"/allow", map[string]any{"target": map[string]any{"peer": "203.0.113.7"}},
+		func(d view.Desired) bool {
+			return len(d.Allowed) == 1 && d.Enforced.Current && len(d.Enforced.Differs) == 0
+		})
 	order("a quarantine", device+"/quarantine", map[string]any{"reason": "a test"}, enforces("quarantine"))
 	var shown view.Device
 	door.WaitFor(t, patience, "the device is shown in quarantine", func() bool {
@@ -219,6 +224,60 @@ func TestRevoked(t *testing.T) {
 	}
 	again := p.Home(0, "calm", 1, time.Minute, nil) // with an empty flash
 	door.WaitFor(t, patience, "it is let in again", func() bool { return again.Line().Status().State == uplink.StateConnected })
+}
+
+// TestRestored moves a provider from SQLite to PostgreSQL by a backup: its routers, which
+// know nothing of it, are let in with the credentials that they have, and nothing that
+// they told before is gone.
+func TestRestored(t *testing.T) {
+	p := provider.New(t, "", nil)
+	p.Start()
+	p.Import(3)
+	f := p.NewFleet(3)
+	door.WaitFor(t, patience, "all routers are connected", func() bool { return f.Connected() == 3 })
+	for i := range 3 {
+		f.Fires(i, cordon.ScanHorizontal, "Cam 1")
+	}
+	detections := func() int {
+		list, err := provider.List[view.Detection](p, "/v1/detections", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	door.WaitFor(t, patience, "what they tell is stored", func() bool { return detections() == 3 })
+	backup := filepath.Join(t.TempDir(), "core.zip")
+	run := func(args ...string) {
+		t.Helper()
+		if out, err := p.Command(args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+	}
+	run("backup", backup)
+	p.Kill()
+
+	db := postgres.Start(t).Database()
+	if err := os.RemoveAll(p.Dir); err != nil {
+		t.Fatal(err)
+	}
+	run("restore", backup, "--database", db)
+	text, err := os.ReadFile(p.File)
+	if err == nil {
+		err = os.WriteFile(p.File, fmt.Appendf(text, "[database]\nurl = %q\n", db), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Start()
+	door.WaitFor(t, patience, "all routers are back", func() bool { return f.Connected() == 3 })
+	if n := detections(); n != 3 {
+		t.Errorf("%d detections after the move, want 3", n)
+	}
+	var routers []view.Router
+	door.WaitFor(t, patience, "the database has the routers as enrolled and connected", func() bool {
+		routers, err = provider.List[view.Router](p, "/v1/routers", url.Values{"online": {"true"}, "state": {"enrolled"}})
+		return err == nil && len(routers) == 3
+	})
 }
 
 // TestTwoCores has two instances share a database and a cluster: what is ordered at the
