@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/agent/enforce/dns/detour"
 	"cordon/agent/enforce/dns/message"
 )
 
@@ -100,22 +101,10 @@ const (
 	defaultPriority = 530
 )
 
-// marks are what packets bear that the guard has to do with, under mask.
-type marks struct {
-	mask        uint32
-	intercepted uint32 // on its way from a device to the guard
-	answer      uint32 // from the guard to a device
-	query       uint32 // from the guard to a server
-}
-
-func marksFrom(lowest uint32) marks {
-	return marks{mask: 3 * lowest, intercepted: lowest, answer: 2 * lowest, query: 3 * lowest}
-}
-
 // Guard is the DNS guard. Its methods are safe for concurrent use.
 type Guard struct {
 	cfg     Config
-	marks   marks
+	marks   detour.Marks
 	log     *slog.Logger
 	started time.Time
 
@@ -147,7 +136,7 @@ func New(cfg Config) (*Guard, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &Guard{cfg: cfg, marks: marksFrom(cfg.Mark), log: cfg.Log, started: time.Now(), changed: make(chan struct{}, 1)}
+	g := &Guard{cfg: cfg, marks: detour.MarksFrom(cfg.Mark), log: cfg.Log, started: time.Now(), changed: make(chan struct{}, 1)}
 	g.SetLAN(cfg.LAN)
 	reason := reasonNotRunning
 	g.open.Store(&reason)

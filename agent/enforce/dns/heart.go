@@ -2,14 +2,12 @@ package dns
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"cordon"
+	"cordon/agent/enforce/dns/detour"
 )
 
 // What opens the guard within three seconds: a hung process does not renew, and
@@ -59,11 +57,9 @@ func (g *Guard) SetNetwork(n *cordon.Network) {
 
 // heart keeps the guard's rules alive while all is well.
 type heart struct {
-	g        *Guard
-	table    *table
-	routes   *routes
-	readers  []*reader
-	standing bool // the table is installed, as far as is known
+	g       *Guard
+	way     *detour.Way
+	readers []*reader
 }
 
 // run renews the rules until ctx is done, then opens the guard.
@@ -87,7 +83,7 @@ func (h *heart) pulse() {
 	lan := *h.g.lan.Load()
 	why := h.sick(lan)
 	if why == "" {
-		if err := h.renew(lan); err != nil {
+		if err := h.way.Renew(lan); err != nil {
 			h.g.count.failures.Add(1)
 			why = err.Error()
 		}
@@ -105,7 +101,7 @@ func (h *heart) sick(lan []string) string {
 	if len(lan) == 0 {
 		return reasonNoLAN
 	}
-	if path := bridged(lan); path != "" {
+	if path := detour.Bridged(lan); path != "" {
 		return fmt.Sprintf("%s is not 0: tproxy loses its sockets", path)
 	}
 	now := h.g.now()
@@ -120,58 +116,9 @@ func (h *heart) sick(lan []string) string {
 	return ""
 }
 
-// renew puts the rules in force for another while. Whatever somebody else has
-// removed is made again.
-func (h *heart) renew(lan []string) error {
-	if err := h.route(lan); err != nil {
-		return err
-	}
-	if h.standing {
-		if h.table.whole() && h.table.renew(lan) == nil {
-			return nil
-		}
-		h.standing = false
-	}
-	if err := h.install(lan); err != nil {
-		return err
-	}
-	h.standing = true
-	return h.table.renew(lan)
-}
-
-// install makes the tables, and does without duplicates where the kernel has none.
-func (h *heart) install(lan []string) error {
-	err := h.table.install()
-	if h.table.routed || !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EOPNOTSUPP) {
-		return err
-	}
-	h.g.log.Info("dns guard uses policy routing: packets cannot be duplicated", "err", err)
-	h.table.routed = true
-	if err := h.route(lan); err != nil {
-		return err
-	}
-	return h.table.install()
-}
-
-// route makes the policy routing of the families that need it.
-func (h *heart) route(lan []string) error {
-	for _, family := range h.routes.families {
-		if family == unix.AF_INET && !h.table.routed {
-			continue
-		}
-		if _, err := h.routes.ensure(family, lan); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // openUp takes the rules away, if they are there.
 func (h *heart) openUp() {
-	if !h.standing {
-		return
-	}
-	if err := h.table.renew(nil); err != nil {
+	if err := h.way.Lift(); err != nil {
 		h.g.count.failures.Add(1) // tried again at the next pulse; the rules lapse anyway
 	}
 }
@@ -193,7 +140,7 @@ func (h *heart) tell(why string) {
 
 // stop opens the guard for good.
 func (h *heart) stop() error {
-	err := errors.Join(removeTables(), h.routes.remove())
+	err := h.way.Remove()
 	why := reasonNotRunning
 	h.g.open.Store(&why)
 	return err

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"cordon/agent/enforce/dns/detour"
 )
 
 const (
@@ -21,6 +23,9 @@ const (
 	maxStreamsOfOne = 16
 	// dialIn is how long the server has to accept. A device gives up after 10 s.
 	dialIn = 5 * time.Second
+	// lentFor is how long an address is lent at most: a connection needs it until its
+	// first packet has left.
+	lentFor = 2 * dialIn
 	// idleAfter ends a stream of DNS on which nothing happens: RFC 7766 §6.2.3
 	// leaves it to the server, which does not keep them for longer than this.
 	idleAfter = 60 * time.Second
@@ -55,7 +60,7 @@ func (p *proxy) listen(family int) error {
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return control(c, func(fd int) error {
 			return errors.Join(unix.SetsockoptInt(fd, level, option, 1),
-				unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(p.g.marks.answer)))
+				unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(p.g.marks.Answer)))
 		})
 	}}
 	config.SetMultipathTCP(false) // tproxy finds plain sockets only
@@ -159,7 +164,7 @@ func (p *proxy) shut(c *net.TCPConn) {
 func (p *proxy) serve(ctx context.Context, device *net.TCPConn) {
 	to := device.LocalAddr().(*net.TCPAddr).AddrPort()
 	from := device.RemoteAddr().(*net.TCPAddr).AddrPort()
-	if to.Port() != portDNS {
+	if to.Port() != detour.Port {
 		p.shut(device)
 		return
 	}
@@ -207,7 +212,7 @@ func (p *proxy) under(fd int, device netip.Addr) (end func(), err error) {
 	if device.Is6() {
 		at = &unix.SockaddrInet6{}
 	}
-	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(p.g.marks.query)), unix.Bind(fd, at)); err != nil {
+	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(p.g.marks.Query)), unix.Bind(fd, at)); err != nil {
 		return nil, err
 	}
 	name, err := unix.Getsockname(fd)
@@ -221,7 +226,7 @@ func (p *proxy) under(fd int, device netip.Addr) (end func(), err error) {
 	case *unix.SockaddrInet6:
 		port = a.Port
 	}
-	end, err = lend(uint16(port), device)
+	end, err = detour.Lend(uint16(port), device, lentFor)
 	if err != nil {
 		p.g.log.Debug("dns server asked under the router's address", "err", err)
 		return func() {}, nil

@@ -6,6 +6,7 @@ import (
 
 	"cordon"
 	"cordon/agent/enforce/dns/datagram"
+	"cordon/agent/enforce/dns/detour"
 	"cordon/agent/enforce/dns/message"
 )
 
@@ -74,9 +75,9 @@ const loopback = 1
 func (r *reader) intercepted() bool {
 	d := &r.datagram
 	if d.Interface == loopback && d.Dst.Port() == r.port {
-		d.Interface, d.Dst = 0, netip.AddrPortFrom(d.Dst.Addr(), portDNS)
+		d.Interface, d.Dst = 0, netip.AddrPortFrom(d.Dst.Addr(), detour.Port)
 	}
-	return d.Dst.Port() == portDNS
+	return d.Dst.Port() == detour.Port
 }
 
 // take does with one datagram what Decide says; an answer is put into room.

@@ -10,12 +10,12 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"cordon"
 	"cordon/agent/enforce/dns/datagram"
+	"cordon/agent/enforce/dns/detour"
 )
 
 // ErrTwice means that another guard runs in this network namespace; it is left
@@ -65,8 +65,7 @@ func Clear() error {
 		return fmt.Errorf("clear dns guard: %w", err)
 	}
 	defer unlock()
-	r := &routes{marks: marksFrom(defaultMark), table: defaultTable, priority: defaultPriority, families: []int{unix.AF_INET, unix.AF_INET6}}
-	if err := errors.Join(removeTables(), r.remove()); err != nil {
+	if err := detour.Clear(detour.Config{Marks: detour.MarksFrom(defaultMark), Table: defaultTable, Priority: defaultPriority}); err != nil {
 		return fmt.Errorf("clear dns guard: %w", err)
 	}
 	return nil
@@ -88,26 +87,23 @@ func (r *running) open() error {
 	r.resolver = newResolver(g)
 	r.proxy = newProxy(g, r.resolver)
 	r.sockets = make(map[int]*datagram.Sockets)
-	families := []int{unix.AF_INET}
 	if err := r.openFamily(unix.AF_INET); err != nil {
 		return err
 	}
-	p := ports{udp4: r.sockets[unix.AF_INET].Port, tcp4: r.proxy.port(unix.AF_INET)}
+	p := detour.Ports{UDP4: r.sockets[unix.AF_INET].Port, TCP4: r.proxy.port(unix.AF_INET)}
 	if err := r.openIPv6(); err != nil {
 		g.log.Info("dns guard without ipv6", "err", err)
 	} else {
-		families = append(families, unix.AF_INET6)
-		p.udp6, p.tcp6 = r.sockets[unix.AF_INET6].Port, r.proxy.port(unix.AF_INET6)
+		p.UDP6, p.TCP6 = r.sockets[unix.AF_INET6].Port, r.proxy.port(unix.AF_INET6)
 	}
-	r.heart = &heart{g: g, readers: r.readers,
-		table:  &table{marks: g.marks, ports: p, routed: g.cfg.Routed},
-		routes: &routes{marks: g.marks, table: g.cfg.Table, priority: g.cfg.Priority, families: families}}
+	r.heart = &heart{g: g, readers: r.readers, way: detour.New(detour.Config{Marks: g.marks, Ports: p,
+		Table: g.cfg.Table, Priority: g.cfg.Priority, Routed: g.cfg.Routed, Log: g.log})}
 	return nil
 }
 
 // openFamily opens the sockets of one family.
 func (r *running) openFamily(family int) error {
-	s, err := datagram.Listen(family, r.g.marks.query, r.g.marks.answer)
+	s, err := datagram.Listen(family, r.g.marks.Query, r.g.marks.Answer)
 	if err != nil {
 		return err
 	}
@@ -154,7 +150,7 @@ func (r *running) run(ctx context.Context) error {
 	}
 	parts.Go(func() error {
 		defer opened.Store(true)
-		r.heart.run(failed, r.g.watchRules(failed))
+		r.heart.run(failed, r.heart.way.Watch(failed))
 		return r.heart.stop()
 	})
 	for range resolvers {
@@ -202,29 +198,4 @@ func (r *running) close() {
 	for _, s := range r.sockets {
 		s.Close()
 	}
-}
-
-// watchRules returns a channel that says when somebody has changed the policy
-// rules: without the guard's own, intercepted packets find no way. If the kernel
-// does not tell, the heart looks at each pulse anyway.
-func (g *Guard) watchRules(ctx context.Context) <-chan struct{} {
-	changed := make(chan struct{}, 1)
-	s, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
-	if err != nil {
-		g.log.Warn("policy rules are not watched", "err", err)
-		return changed
-	}
-	context.AfterFunc(ctx, s.Close)
-	go func() { // ends when ctx is done and the socket is closed
-		for ctx.Err() == nil {
-			if _, _, err := s.Receive(); err != nil && !errors.Is(err, unix.ENOBUFS) {
-				return
-			}
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
-		}
-	}()
-	return changed
 }

@@ -1,6 +1,7 @@
-package dns
+package detour
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -9,42 +10,42 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
 // routes is the policy routing that brings intercepted packets to the guard's
 // sockets although they are for somebody else, of IPv6, and of IPv4 where the kernel
 // cannot duplicate packets: a rule for each LAN interface leads what is marked to a table in which
-// every address is the router's own. It is owned by the heart.
+// every address is the router's own. It is owned by its Way.
 //
 // A rule without an interface would also be asked for the way back of a packet
 // where src_valid_mark is set, as wg-quick does, and the packet be taken for a
 // forgery.
 type routes struct {
-	marks           marks
+	marks           Marks
 	table, priority int
 	families        []int
 }
 
 // ensure makes what is missing for the interfaces in a family, and removes the
-// rules for others. It reports whether anything had to be changed.
-func (r *routes) ensure(family int, lan []string) (changed bool, err error) {
-	if changed, err = r.ensureRoute(family); err != nil {
-		return changed, err
+// rules for others.
+func (r *routes) ensure(family int, lan []string) error {
+	if err := r.ensureRoute(family); err != nil {
+		return err
 	}
-	more, err := r.ensureRules(family, lan)
-	return changed || more, err
+	return r.ensureRules(family, lan)
 }
 
 // ensureRoute makes every address the router's own, in the table.
-func (r *routes) ensureRoute(family int) (changed bool, err error) {
+func (r *routes) ensureRoute(family int) error {
 	there, err := netlink.RouteListFiltered(family, &netlink.Route{Table: r.table, Type: unix.RTN_LOCAL},
 		netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE)
 	if err != nil {
-		return false, fmt.Errorf("list routes of table %d: %w", r.table, err)
+		return fmt.Errorf("list routes of table %d: %w", r.table, err)
 	}
 	if len(there) > 0 {
-		return false, nil
+		return nil
 	}
 	everything := &net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)}
 	if family == unix.AF_INET6 {
@@ -52,21 +53,21 @@ func (r *routes) ensureRoute(family int) (changed bool, err error) {
 	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
-		return false, fmt.Errorf("find lo: %w", err)
+		return fmt.Errorf("find lo: %w", err)
 	}
 	err = netlink.RouteReplace(&netlink.Route{Family: family, Dst: everything, LinkIndex: lo.Attrs().Index,
 		Table: r.table, Type: unix.RTN_LOCAL, Scope: unix.RT_SCOPE_HOST})
 	if err != nil {
-		return false, fmt.Errorf("add local route to table %d: %w", r.table, err)
+		return fmt.Errorf("add local route to table %d: %w", r.table, err)
 	}
-	return true, nil
+	return nil
 }
 
 // ensureRules makes the rules of one family fit the interfaces.
-func (r *routes) ensureRules(family int, lan []string) (changed bool, err error) {
+func (r *routes) ensureRules(family int, lan []string) error {
 	there, err := r.rules(family)
 	if err != nil {
-		return false, err
+		return err
 	}
 	missing := slices.Clone(lan)
 	for _, rule := range there {
@@ -75,26 +76,24 @@ func (r *routes) ensureRules(family int, lan []string) (changed bool, err error)
 			continue
 		}
 		if err := netlink.RuleDel(&rule); err != nil && !errors.Is(err, unix.ENOENT) {
-			return changed, fmt.Errorf("remove rule for %s: %w", rule.IifName, err)
+			return fmt.Errorf("remove rule for %s: %w", rule.IifName, err)
 		}
-		changed = true
 	}
 	for _, name := range missing {
 		rule := netlink.NewRule()
 		rule.Family, rule.IifName = family, name
 		rule.Priority, rule.Table = r.priority, r.table
-		rule.Mark, rule.Mask = r.marks.intercepted, &r.marks.mask
+		rule.Mark, rule.Mask = r.marks.Intercepted, &r.marks.Mask
 		if err := netlink.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
-			return changed, fmt.Errorf("add rule for %s: %w", name, err)
+			return fmt.Errorf("add rule for %s: %w", name, err)
 		}
-		changed = true
 	}
-	return changed, nil
+	return nil
 }
 
 // same reports whether a rule is as ensureRules makes it.
 func (r *routes) same(rule *netlink.Rule) bool {
-	return rule.Mark == r.marks.intercepted && rule.Mask != nil && *rule.Mask == r.marks.mask
+	return rule.Mark == r.marks.Intercepted && rule.Mask != nil && *rule.Mask == r.marks.Mask
 }
 
 // rules returns the rules that lead to the guard's table at the guard's place.
@@ -115,7 +114,7 @@ func (r *routes) rules(family int) ([]netlink.Rule, error) {
 func (r *routes) remove() error {
 	var failed []error
 	for _, family := range r.families {
-		if _, err := r.ensureRules(family, nil); err != nil {
+		if err := r.ensureRules(family, nil); err != nil {
 			failed = append(failed, err)
 		}
 		there, err := netlink.RouteListFiltered(family, &netlink.Route{Table: r.table, Type: unix.RTN_LOCAL},
@@ -132,10 +131,35 @@ func (r *routes) remove() error {
 	return errors.Join(failed...)
 }
 
-// bridged returns the setting by which one of the interfaces, a bridge, hands
+// Watch returns a channel that says when somebody has changed the policy rules:
+// without the guard's own, intercepted packets find no way. If the kernel does not
+// tell, the next Renew looks anyway. It may be called by any goroutine.
+func (w *Way) Watch(ctx context.Context) <-chan struct{} {
+	changed := make(chan struct{}, 1)
+	s, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
+	if err != nil {
+		w.log.Warn("policy rules are not watched", "err", err)
+		return changed
+	}
+	context.AfterFunc(ctx, s.Close)
+	go func() { // ends when ctx is done and the socket is closed
+		for ctx.Err() == nil {
+			if _, _, err := s.Receive(); err != nil && !errors.Is(err, unix.ENOBUFS) {
+				return
+			}
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return changed
+}
+
+// Bridged returns the setting by which one of the interfaces, a bridge, hands
 // frames to the IP hooks before it knows where they go; they forget the socket
 // that tproxy has found for them. Empty: none does.
-func bridged(lan []string) string {
+func Bridged(lan []string) string {
 	for _, name := range lan {
 		bridge := "/sys/class/net/" + name + "/bridge"
 		if _, err := os.Stat(bridge); err != nil {

@@ -1,11 +1,9 @@
-package dns
+package detour
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
-	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -26,16 +24,14 @@ const (
 	ip4Destination = 16 // RFC 791 §3.1
 	ip6Destination = 24 // RFC 8200 §3
 	udpChecksum    = 6  // RFC 768
-	portDNS        = 53
 )
 
 // table is the guard's nftables tables, one for each family. They exist while the
 // guard runs. Their rules match only what comes in by an interface in the set lan,
-// and the elements of that set lapse: they are the heartbeat. It is owned by the
-// heart, but for lend.
+// and the elements of that set lapse: they are the heartbeat. It is owned by its Way.
 type table struct {
-	marks marks
-	ports ports
+	marks Marks
+	ports Ports
 	// routed means that IPv4 too is brought to the guard's sockets by policy routing.
 	routed bool
 	sides  []*side
@@ -60,12 +56,6 @@ type side struct {
 	rules  int // in chains
 }
 
-// ports are where the guard listens, 0 for a family that there is not.
-type ports struct{ udp4, udp6, tcp4, tcp6 uint16 }
-
-// lapse is how long the guard's rules match without being renewed.
-const lapse = 2 * time.Second
-
 // install replaces the guard's tables, if there are any, by ones that intercept
 // nothing yet.
 func (t *table) install() error {
@@ -76,7 +66,7 @@ func (t *table) install() error {
 	clearTables(c)
 	t.sides = nil
 	for _, f := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyIPv6} {
-		if f == nftables.TableFamilyIPv6 && t.ports.udp6 == 0 {
+		if f == nftables.TableFamilyIPv6 && t.ports.UDP6 == 0 {
 			continue
 		}
 		s := &side{table: c.AddTable(&nftables.Table{Name: tableName, Family: f}), six: f == nftables.TableFamilyIPv6}
@@ -126,10 +116,10 @@ func (t *table) intercept(c *nftables.Conn, s *side) {
 	chain := s.chain(c, "intercept", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, beforeTracking)
 	// Nearly everything is something else, and has done with one look. TCP and UDP
 	// have the port in the same place; of other protocols the rules below think.
-	s.rule(c, chain, append(destPortIs(expr.CmpOpNeq, portDNS), &expr.Verdict{Kind: expr.VerdictAccept}))
+	s.rule(c, chain, append(destPortIs(expr.CmpOpNeq, Port), &expr.Verdict{Kind: expr.VerdictAccept}))
 	then := []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}
 	if !s.routed {
-		again := append(append(iifname(expr.CmpOpEq, "lo"), t.hasMark(t.marks.intercepted)...), s.tproxy(unix.IPPROTO_TCP, t.ports.tcp4)...)
+		again := append(append(iifname(expr.CmpOpEq, "lo"), t.hasMark(t.marks.Intercepted)...), s.tproxy(unix.IPPROTO_TCP, t.ports.TCP4)...)
 		s.rule(c, chain, append(again, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}))
 		then = []expr.Any{&expr.Immediate{Register: 1, Data: []byte{127, 0, 0, 1}}, &expr.Dup{RegAddr: 1},
 			&expr.Verdict{Kind: expr.VerdictDrop}}
@@ -137,12 +127,12 @@ func (t *table) intercept(c *nftables.Conn, s *side) {
 	for _, p := range []struct {
 		proto byte
 		port  uint16
-	}{{unix.IPPROTO_UDP, s.pick(t.ports.udp4, t.ports.udp6)}, {unix.IPPROTO_TCP, s.pick(t.ports.tcp4, t.ports.tcp6)}} {
+	}{{unix.IPPROTO_UDP, s.pick(t.ports.UDP4, t.ports.UDP6)}, {unix.IPPROTO_TCP, s.pick(t.ports.TCP4, t.ports.TCP6)}} {
 		rule := []expr.Any{
 			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
 			&expr.Lookup{SourceRegister: 1, SetName: s.lan.Name, SetID: s.lan.ID}}
 		rule = append(append(rule, s.unicast()...), s.tproxy(p.proto, p.port)...)
-		rule = append(append(rule, destPortIs(expr.CmpOpEq, portDNS)...), t.setMark(t.marks.intercepted)...)
+		rule = append(append(rule, destPortIs(expr.CmpOpEq, Port)...), t.setMark(t.marks.Intercepted)...)
 		s.rule(c, chain, append(append(rule, &expr.Notrack{}, &expr.Counter{}), then...))
 	}
 }
@@ -156,21 +146,21 @@ func (t *table) hand(c *nftables.Conn, s *side) {
 	chain := s.chain(c, "hand", nftables.ChainTypeFilter, nftables.ChainHookInput, last)
 	udp := []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_UDP}}}
-	mine := append(append(iifname(expr.CmpOpEq, "lo"), t.hasMark(t.marks.intercepted)...), udp...)
-	port := binary.BigEndian.AppendUint16(nil, t.ports.udp4)
+	mine := append(append(iifname(expr.CmpOpEq, "lo"), t.hasMark(t.marks.Intercepted)...), udp...)
+	port := binary.BigEndian.AppendUint16(nil, t.ports.UDP4)
 	for _, sum := range []bool{false, true} { // a checksum of 0 is none (RFC 768)
 		op, change := expr.CmpOpEq, &expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: 1,
 			Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}
 		if sum {
 			op, change.CsumType, change.CsumOffset = expr.CmpOpNeq, expr.CsumTypeInet, udpChecksum
 		}
-		rule := append(append([]expr.Any{}, mine...), destPortIs(expr.CmpOpEq, portDNS)...)
+		rule := append(append([]expr.Any{}, mine...), destPortIs(expr.CmpOpEq, Port)...)
 		s.rule(c, chain, append(rule,
 			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: udpChecksum, Len: 2},
 			&expr.Cmp{Op: op, Register: 1, Data: []byte{0, 0}},
 			&expr.Immediate{Register: 1, Data: port}, change, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}))
 	}
-	s.rule(c, chain, append(append(append(iifname(expr.CmpOpNeq, "lo"), udp...), destPortIs(expr.CmpOpEq, t.ports.udp4)...),
+	s.rule(c, chain, append(append(append(iifname(expr.CmpOpNeq, "lo"), udp...), destPortIs(expr.CmpOpEq, t.ports.UDP4)...),
 		&expr.Verdict{Kind: expr.VerdictDrop}))
 }
 
@@ -211,62 +201,13 @@ func (s *side) pick(four, six uint16) uint16 {
 // tracking, which would take it for the beginning of a connection, and what was
 // intercepted from being forwarded, should its way to the guard be gone.
 func (t *table) keep(c *nftables.Conn, s *side) {
-	s.rule(c, s.chain(c, "answers", nftables.ChainTypeFilter, nftables.ChainHookOutput, beforeTracking), append(t.hasMark(t.marks.answer),
+	s.rule(c, s.chain(c, "answers", nftables.ChainTypeFilter, nftables.ChainHookOutput, beforeTracking), append(t.hasMark(t.marks.Answer),
 		&expr.Notrack{}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}))
 	if s.routed {
-		s.rule(c, s.chain(c, "stray", nftables.ChainTypeFilter, nftables.ChainHookForward, beforeTracking), append(t.hasMark(t.marks.intercepted),
+		s.rule(c, s.chain(c, "stray", nftables.ChainTypeFilter, nftables.ChainHookForward, beforeTracking), append(t.hasMark(t.marks.Intercepted),
 			&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}))
 	}
 }
-
-// lending adds the chain that lets the guard's TCP connections bear a device's
-// address: that which is lent to the port that they come from. Where the home is
-// masqueraded the router's own chain has come first.
-func (t *table) lending(c *nftables.Conn, s *side) {
-	family := uint32(unix.NFPROTO_IPV4)
-	if s.six {
-		family = unix.NFPROTO_IPV6
-	}
-	rule := append(t.hasMark(t.marks.query),
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
-		&expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true, SetName: s.lent.Name, SetID: s.lent.ID},
-		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: family, RegAddrMin: 1})
-	s.rule(c, s.chain(c, "lending", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource+10), rule)
-}
-
-// lend lets a TCP connection that is about to be opened from a port of the
-// router's bear a device's address, and returns what ends that for further ones.
-// It may be called by any goroutine.
-func lend(port uint16, device netip.Addr) (end func(), err error) {
-	own := &nftables.Table{Name: tableName, Family: nftables.TableFamilyIPv4}
-	set := &nftables.Set{Table: own, Name: "lent", KeyType: nftables.TypeInetService, DataType: nftables.TypeIPAddr, IsMap: true, HasTimeout: true}
-	if device.Is6() {
-		own.Family, set.DataType = nftables.TableFamilyIPv6, nftables.TypeIP6Addr
-	}
-	element := []nftables.SetElement{{Key: binary.BigEndian.AppendUint16(nil, port), Val: device.AsSlice(), Timeout: lentFor}}
-	change := func(f func(*nftables.Conn) error) error {
-		c, err := nftables.New()
-		if err == nil {
-			err = f(c)
-		}
-		if err == nil {
-			err = c.Flush()
-		}
-		return err
-	}
-	if err := change(func(c *nftables.Conn) error { return c.SetAddElements(set, element) }); err != nil {
-		return nil, fmt.Errorf("lend %s to port %d: %w", device, port, err)
-	}
-	return func() {
-		_ = change(func(c *nftables.Conn) error { return c.SetDeleteElements(set, element) }) // it lapses anyway
-	}, nil
-}
-
-// lentFor is how long an address is lent at most: a connection needs it until its
-// first packet has left.
-const lentFor = 2 * dialIn
 
 func iifname(op expr.CmpOp, name string) []expr.Any {
 	key := make([]byte, unix.IFNAMSIZ)
@@ -333,10 +274,10 @@ func (t *table) setMark(value uint32) []expr.Any {
 }
 
 // keepBits keeps only the guard's bits of register 1.
-func (t *table) keepBits() expr.Any { return bitwise(t.marks.mask, 0) }
+func (t *table) keepBits() expr.Any { return bitwise(t.marks.Mask, 0) }
 
 // replaceBits sets the guard's bits of register 1 to value.
-func (t *table) replaceBits(value uint32) expr.Any { return bitwise(^t.marks.mask, value) }
+func (t *table) replaceBits(value uint32) expr.Any { return bitwise(^t.marks.Mask, value) }
 
 func bitwise(mask, xor uint32) expr.Any {
 	return &expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(mask),
