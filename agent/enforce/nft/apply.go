@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/agent/enforce/nft/conntrack"
 	"cordon/agent/enforce/nft/layout"
 )
 
@@ -87,7 +88,7 @@ func (t *Table) Apply(ctx context.Context, d *cordon.Device, a *cordon.Action) (
 		return fail(err)
 	}
 	if fresh {
-		t.cutter.Cut(a.ID, cutsOf(d, a))
+		t.cutter.Cut(a.ID, conntrack.Of(a, addrsOf(d)))
 	}
 	return fresh, nil
 }
@@ -255,7 +256,7 @@ func (t *Table) Free(_ context.Context, d *cordon.Device) error {
 		}
 		for _, e := range found {
 			first := min(len(e.Key), s.First())
-			if keys[string(e.Key[:first])] && !t.isRouter(string(e.Key)) {
+			if keys[string(e.Key[:first])] && !t.home.IsRouterMAC(string(e.Key)) {
 				gone = append(gone, change{Element: layout.Of(s, e.Key), Gone: true})
 			}
 		}

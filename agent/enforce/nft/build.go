@@ -116,7 +116,7 @@ func (t *Table) buildOnce() error {
 	if err := t.routerElements(); err != nil {
 		return err
 	}
-	shape := layout.Shape{Network: t.network, Home: t.homePrefixes(), PagePort: t.cfg.PagePort, Armed: t.armed}
+	shape := layout.Shape{Network: t.home.Network, Home: t.home.Prefixes(), PagePort: t.cfg.PagePort, Armed: t.armed}
 	chains := shape.Chains()
 	chains = slices.DeleteFunc(chains, func(c layout.Chain) bool { return c.Device != "" && !present[c.Device] })
 	t.writeChains(old, chains)
@@ -158,7 +158,7 @@ func (t *Table) writeChains(old []*nftables.Chain, chains []layout.Chain) {
 
 // routerElements writes what the router is.
 func (t *Table) routerElements() error {
-	l, n := layout.Sets, &t.network
+	l, n := layout.Sets, &t.home.Network
 	write := func(s *layout.Set, keys [][]byte) error {
 		t.conn.FlushSet(s.Definition())
 		for part := range slices.Chunk(keys, layout.PerMessage) {
@@ -183,7 +183,7 @@ func (t *Table) routerElements() error {
 			}
 		}
 	}
-	own4, own6 := layout.Keys(routerAddrs(n))
+	own4, own6 := layout.Keys(t.home.Router())
 	spared4, spared6 := layout.Keys(n.Spared)
 	for _, w := range []struct {
 		set  *layout.Set

@@ -111,9 +111,7 @@ func (t *Table) lapsePlaces(now time.Time) {
 
 // dropOld takes prefixes of the past out of the chains once their time is over.
 func (t *Table) dropOld(ctx context.Context, now time.Time) error {
-	before := len(t.old)
-	t.keepOld(nil, t.network.Home, now)
-	if len(t.old) == before {
+	if !t.home.Lapse(now) {
 		return nil
 	}
 	return t.build(ctx)
@@ -136,7 +134,7 @@ func (t *Table) refill(d *Drift, now time.Time) error {
 			missing = append(missing, change{Element: e})
 		}
 	}
-	for _, m := range t.network.MACs {
+	for _, m := range t.home.Network.MACs {
 		if e := (layout.Of(layout.Sets.Marked, m[:])); !t.has(e) {
 			missing = append(missing, change{Element: e})
 		}
@@ -157,7 +155,7 @@ func (t *Table) refill(d *Drift, now time.Time) error {
 
 func (t *Table) stillWanted(e element, cur *inForce, now time.Time) (change, bool) {
 	all, live := together(cur.owners, now)
-	if e.Set == layout.Sets.Marked && t.isRouter(e.Key) {
+	if e.Set == layout.Sets.Marked && t.home.IsRouterMAC(e.Key) {
 		return change{Element: e}, true
 	}
 	return change{Element: e, Life: all.until.Sub(now), Rate: all.rate}, live

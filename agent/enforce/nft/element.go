@@ -3,7 +3,6 @@ package nft
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -113,7 +112,7 @@ func (t *Table) differs(e element, owners map[string]owner, now time.Time) (chan
 	all, live := together(owners, now)
 	cur := t.elements[e]
 	switch {
-	case e.Set == layout.Sets.Marked && t.isRouter(e.Key):
+	case e.Set == layout.Sets.Marked && t.home.IsRouterMAC(e.Key):
 		return change{Element: e}, cur == nil
 	case !live:
 		return change{Element: e, Gone: true}, cur != nil && cur.until.After(now)
@@ -129,9 +128,4 @@ func (t *Table) settle(e element, owners map[string]owner, now time.Time) {
 		return
 	}
 	t.elements[e] = &inForce{owners: owners, owner: all}
-}
-
-// isRouter reports whether a key is a MAC of the router, which is marked for ever.
-func (t *Table) isRouter(key string) bool {
-	return slices.ContainsFunc(t.network.MACs, func(m cordon.MAC) bool { return string(m[:]) == key })
 }

@@ -103,7 +103,7 @@ func (t *Table) addPlaces(part []Hostile) (refused int, err error) {
 	for i := range part {
 		h := &part[i]
 		p := h.place()
-		if !h.Addr.IsValid() || h.For <= 0 || t.mayBlock(h.Addr) != nil || len(t.hostile)+len(seen) >= layout.ManyPeers {
+		if !h.Addr.IsValid() || h.For <= 0 || t.home.MayBlock(h.Addr) != nil || len(t.hostile)+len(seen) >= layout.ManyPeers {
 			refused++
 			continue
 		}
@@ -141,9 +141,7 @@ func (t *Table) cutPlaces() {
 	}
 	list := t.uncut
 	slices.SortFunc(list, netip.AddrPort.Compare)
-	job := conntrack.Job{Matches: []conntrack.Match{{Far: func(at netip.AddrPort) bool {
-		return contains(list, netip.AddrPortFrom(at.Addr(), 0)) || contains(list, at)
-	}}}, Failed: func() {
+	job := conntrack.Job{Matches: []conntrack.Match{conntrack.With(list)}, Failed: func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.uncut = append(t.uncut, list...)
@@ -151,11 +149,6 @@ func (t *Table) cutPlaces() {
 	if t.cutter.Add(job) {
 		t.uncut = nil
 	}
-}
-
-func contains(sorted []netip.AddrPort, at netip.AddrPort) bool {
-	_, found := slices.BinarySearchFunc(sorted, at, netip.AddrPort.Compare)
-	return found
 }
 
 func (t *Table) dropPlaces(gone []place) error {
@@ -185,7 +178,7 @@ func (t *Table) Hole(_ context.Context, d *cordon.Device, addr netip.Addr, ttl t
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	addr = addr.Unmap().WithZone("")
-	if !addr.IsValid() || !addr.IsGlobalUnicast() || t.atHome(addr) {
+	if !addr.IsValid() || !addr.IsGlobalUnicast() || t.home.Has(addr) {
 		return fmt.Errorf("open a hole to %s: only addresses of the internet are let through", addr)
 	}
 	now := time.Now()
@@ -213,12 +206,6 @@ func (t *Table) Hole(_ context.Context, d *cordon.Device, addr netip.Addr, ttl t
 		t.holes[c.Element] = now.Add(life)
 	}
 	return nil
-}
-
-// atHome reports whether an address is of the home's side.
-func (t *Table) atHome(a netip.Addr) bool {
-	return slices.Contains(routerAddrs(&t.network), a) ||
-		slices.ContainsFunc(t.homePrefixes(), func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // Shielded is an address whose ports that malware probes are closed to new

@@ -124,7 +124,7 @@ func (t *Table) check(d *cordon.Device, a *cordon.Action) error {
 	if d == nil {
 		return errors.New("no device")
 	}
-	if d.Gateway || d.HasMAC && slices.Contains(t.network.MACs, d.MAC) || t.own1(d) {
+	if t.home.IsRouter(d, addrsOf(d)) {
 		return errors.New("the device is the router itself")
 	}
 	if !d.HasMAC && len(addrsOf(d)) == 0 || d.HasMAC && (d.MAC == cordon.MAC{} || d.MAC.Group()) {
@@ -153,11 +153,6 @@ func (t *Table) check(d *cordon.Device, a *cordon.Action) error {
 	return t.checkTarget(a.Verb, target)
 }
 
-// own1 reports whether a device without a MAC has an address of the router.
-func (t *Table) own1(d *cordon.Device) bool {
-	return !d.HasMAC && slices.ContainsFunc(addrsOf(d), func(a netip.Addr) bool { return slices.Contains(routerAddrs(&t.network), a) })
-}
-
 func (t *Table) checkTarget(v cordon.Verb, target *cordon.Target) error {
 	named := target.Peer.IsValid() || target.Net.IsValid() || len(target.Ports) > 0
 	switch {
@@ -172,7 +167,7 @@ func (t *Table) checkTarget(v cordon.Verb, target *cordon.Target) error {
 	case v == cordon.VerbBlock && target.Proto == 0 && target.LocalPort == 0 && !named && !target.Stray:
 		return errors.New("a block of everything is a quarantine")
 	case target.Peer.IsValid() && v == cordon.VerbBlock:
-		return t.mayBlock(target.Peer)
+		return t.home.MayBlock(target.Peer)
 	case target.Net.IsValid():
 		return t.mayBlockNet(target.Net, v)
 	}
@@ -187,18 +182,6 @@ func hasPorts(proto uint8) bool {
 	return false
 }
 
-// errSpared says that what was to be blocked is what the home cannot do without.
-var errSpared = errors.New("it is the router's own, its provider's, or not one host's address")
-
-func (t *Table) mayBlock(a netip.Addr) error {
-	a = a.Unmap().WithZone("")
-	if slices.Contains(t.network.Spared, a) || slices.Contains(routerAddrs(&t.network), a) ||
-		a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-		return fmt.Errorf("block %s: %w", a, errSpared)
-	}
-	return nil
-}
-
 // mayBlockNet refuses networks that are not those the sets can hold: a /24 or a
 // /48. Narrower ones would have to be widened.
 func (t *Table) mayBlockNet(p netip.Prefix, v cordon.Verb) error {
@@ -209,12 +192,7 @@ func (t *Table) mayBlockNet(p netip.Prefix, v cordon.Verb) error {
 	if v == cordon.VerbLimit {
 		return nil
 	}
-	for _, a := range slices.Concat(t.network.Spared, routerAddrs(&t.network)) {
-		if p.Contains(a.Unmap()) {
-			return fmt.Errorf("block %s with %s in it: %w", p, a, errSpared)
-		}
-	}
-	return nil
+	return t.home.MayBlockNet(p)
 }
 
 // protocols returns the protocols that a target means; 0 stands for any.
@@ -319,7 +297,7 @@ func (t *Table) quarantine(p *plan, d *cordon.Device) {
 		}
 	}
 	for _, a := range addrsOf(d) {
-		if t.mayBlock(a) != nil {
+		if t.home.MayBlock(a) != nil {
 			continue
 		}
 		marked, held, isolated, guarded := l.Marked4, l.Held4, l.Isolated4, l.Guarded4

@@ -26,6 +26,7 @@ import (
 	"cordon/agent/enforce/nft/conntrack"
 	"cordon/agent/enforce/nft/drift"
 	"cordon/agent/enforce/nft/layout"
+	"cordon/agent/enforce/nft/spared"
 	"cordon/internal/nfnetlink"
 )
 
@@ -61,16 +62,15 @@ type Table struct {
 	cfg Config
 	log *slog.Logger
 
-	mu      sync.Mutex // guards everything below
-	conn    *nftables.Conn
-	sock    *nfnetlink.Socket
-	ports   int // a socket that asks for interfaces, in the namespace of Open
-	batch   nfnetlink.Batch
-	network cordon.Network
-	old     []oldPrefix // of the home until lately
-	armed   bool        // the chains for what is in force for devices are in place
-	quiet   time.Time   // since when nothing is
-	rest    time.Duration
+	mu    sync.Mutex // guards everything below
+	conn  *nftables.Conn
+	sock  *nfnetlink.Socket
+	ports int // a socket that asks for interfaces, in the namespace of Open
+	batch nfnetlink.Batch
+	home  *spared.Home
+	armed bool      // the chains for what is in force for devices are in place
+	quiet time.Time // since when nothing is
+	rest  time.Duration
 
 	actions  map[string]*record
 	elements map[element]*inForce
@@ -85,12 +85,6 @@ type Table struct {
 	cutter   *conntrack.Cutter
 }
 
-// oldPrefix is a prefix of the home that went away.
-type oldPrefix struct {
-	prefix netip.Prefix
-	until  time.Time
-}
-
 // New returns a Table that has not touched the kernel yet.
 func New(cfg Config) (*Table, error) {
 	if cfg.Quarantines < 0 || cfg.Grace < 0 {
@@ -103,7 +97,7 @@ func New(cfg Config) (*Table, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Table{cfg: cfg, log: log, actions: make(map[string]*record), elements: make(map[element]*inForce),
+	return &Table{cfg: cfg, log: log, home: spared.New(cfg.Grace), actions: make(map[string]*record), elements: make(map[element]*inForce),
 		adopted: make(map[string]bool), hostile: make(map[place]time.Time),
 		shielded: make(map[netip.AddrPort]bool), holes: make(map[element]time.Time), rest: restAfter}, nil
 }

@@ -11,9 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
+	"cordon"
 	"cordon/internal/nfnetlink"
 )
 
@@ -50,13 +52,41 @@ type Connection struct {
 // Match says which connections are meant. A connection is if either end of it is
 // one of Devices and everything else fits.
 type Match struct {
-	Devices []netip.Addr // none: any
-	Peer    netip.Prefix // the far side, the zero Prefix: any
-	Proto   uint8        // 0: any
-	Ports   []uint16     // of the far side, none: any
-	Local   uint16       // the device's own port, 0: any
-	// Far, if set, says whether a far side is meant.
-	Far func(netip.AddrPort) bool
+	Devices []netip.Addr              // none: any
+	Peer    netip.Prefix              // the far side, the zero Prefix: any
+	Proto   uint8                     // 0: any
+	Ports   []uint16                  // of the far side, none: any
+	Local   uint16                    // the device's own port, 0: any
+	far     func(netip.AddrPort) bool // says whether a far side is meant, nil: any
+}
+
+// Of returns which connections of a device, which is known by its addresses, an action
+// ends. A limit ends none, and neither does what concerns packets of no connection.
+func Of(a *cordon.Action, device []netip.Addr) []Match {
+	if len(device) == 0 || a.Verb != cordon.VerbBlock && a.Verb != cordon.VerbQuarantine || a.Entity.Target.Stray {
+		return nil
+	}
+	t := &a.Entity.Target
+	m := Match{Devices: slices.Clone(device), Proto: t.Proto, Ports: slices.Clone(t.Ports), Local: t.LocalPort}
+	switch peer := t.Peer.Unmap().WithZone(""); {
+	case peer.IsValid():
+		m.Peer = netip.PrefixFrom(peer, peer.BitLen())
+	case t.Net.IsValid():
+		m.Peer = t.Net.Masked()
+	}
+	return []Match{m}
+}
+
+// With returns which connections of any device are with one of these places, sorted
+// as netip.AddrPort.Compare does; port 0: any. The list is kept.
+func With(sorted []netip.AddrPort) Match {
+	contains := func(at netip.AddrPort) bool {
+		_, found := slices.BinarySearchFunc(sorted, at, netip.AddrPort.Compare)
+		return found
+	}
+	return Match{far: func(at netip.AddrPort) bool {
+		return contains(netip.AddrPortFrom(at.Addr(), 0)) || contains(at)
+	}}
 }
 
 // Fits reports whether a connection is meant.
@@ -73,7 +103,7 @@ func (m *Match) Fits(c *Connection) bool {
 func (m *Match) side(device netip.Addr, local uint16, peer netip.Addr, port uint16) bool {
 	return has(m.Devices, device) && (!m.Peer.IsValid() || m.Peer.Contains(peer)) &&
 		has(m.Ports, port) && (m.Local == 0 || m.Local == local) &&
-		(m.Far == nil || m.Far(netip.AddrPortFrom(peer, port)))
+		(m.far == nil || m.far(netip.AddrPortFrom(peer, port)))
 }
 
 func has[T comparable](list []T, v T) bool {

@@ -3,8 +3,10 @@ package conntrack_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"reflect"
 	"testing"
 
+	"cordon"
 	"cordon/agent/enforce/nft/conntrack"
 	"cordon/lab/netns"
 )
@@ -39,6 +41,43 @@ func TestFits(t *testing.T) {
 		}
 		if got := c.match.Fits(&in); got != c.in {
 			t.Errorf("%s: what began outside %t, want %t", c.name, got, c.in)
+		}
+	}
+}
+
+// TestOf: an action ends what its device has with its target; a limit ends nothing.
+func TestOf(t *testing.T) {
+	device := []netip.Addr{netip.MustParseAddr("192.168.1.10"), netip.MustParseAddr("fd00::10")}
+	peer, network := netip.MustParseAddr("::ffff:192.0.2.7"), netip.MustParsePrefix("192.0.2.9/24")
+	for _, c := range []struct {
+		verb   cordon.Verb
+		target cordon.Target
+		device []netip.Addr
+		want   []conntrack.Match
+	}{
+		{cordon.VerbQuarantine, cordon.Target{}, device, []conntrack.Match{{Devices: device}}},
+		{cordon.VerbBlock, cordon.Target{Peer: peer, Proto: 6, Ports: []uint16{23}}, device,
+			[]conntrack.Match{{Devices: device, Peer: netip.MustParsePrefix("192.0.2.7/32"), Proto: 6, Ports: []uint16{23}}}},
+		{cordon.VerbBlock, cordon.Target{Net: network}, device, []conntrack.Match{{Devices: device, Peer: network.Masked()}}},
+		{cordon.VerbBlock, cordon.Target{LocalPort: 80}, device, []conntrack.Match{{Devices: device, Local: 80}}},
+		{cordon.VerbBlock, cordon.Target{Peer: peer}, nil, nil},
+		{cordon.VerbBlock, cordon.Target{Proto: 6, Stray: true}, device, nil},
+		{cordon.VerbLimit, cordon.Target{Peer: peer}, device, nil},
+	} {
+		got := conntrack.Of(&cordon.Action{Verb: c.verb, Entity: cordon.Entity{Target: c.target}}, c.device)
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s of %+v: %+v, want %+v", c.verb, c.target, got, c.want)
+		}
+	}
+}
+
+// TestWith: a place with a port is that port, one without is all.
+func TestWith(t *testing.T) {
+	m := conntrack.With([]netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:23"), netip.MustParseAddrPort("192.0.2.8:0")})
+	for peer, want := range map[string]bool{"192.0.2.7:23": true, "192.0.2.7:80": false, "192.0.2.8:80": true, "192.0.2.9:23": false} {
+		c := conntrack.Connection{Orig: tuple("192.168.1.10:40000", peer, 6), Reply: tuple(peer, "203.0.113.2:40000", 6)}
+		if got := m.Fits(&c); got != want {
+			t.Errorf("%s is meant: %t, want %t", peer, got, want)
 		}
 	}
 }
