@@ -67,7 +67,6 @@ type Passkey struct {
 type Session struct {
 	Hash    [32]byte // SHA-256 of the token in the cookie
 	User    string
-	Data    []byte // of the session, as core/auth keeps it
 	Agent   string // the browser, for the user to recognise; hostile text
 	Addr    string
 	Created Time

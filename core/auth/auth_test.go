@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -181,7 +182,7 @@ func TestLogIn(t *testing.T) {
 	}
 	for _, s := range b.store.sessions {
 		for name, value := range c.cookies {
-			if strings.Contains(string(s.Data), value) {
+			if strings.Contains(fmt.Sprintf("%s %s %s %s", s.User, s.Agent, s.Addr, s.Hash), value) {
 				t.Errorf("the store has the cookie %s", name)
 			}
 		}

@@ -96,7 +96,7 @@ func lived(t *testing.T, b *bench) {
 		must(t, b.PutUser(ctx, &cordon.User{ID: u, Email: u + "@example.org", Grants: []cordon.Grant{{Role: cordon.RoleOwner, Account: h.account.ID}}, Created: b.at()}))
 		must(t, b.PutPasskey(ctx, &cordon.Passkey{ID: []byte(name), User: u, Data: []byte{1, 0, 2}}))
 		must(t, b.PutToken(ctx, &cordon.Token{ID: "T" + name, Hash: [32]byte{name[0]}, User: u, Expires: b.at().Add(time.Hour), Grants: []cordon.Grant{{Role: cordon.RoleMember, Account: h.account.ID}}}))
-		must(t, b.PutSession(ctx, &cordon.Session{Hash: [32]byte{name[0]}, User: u, Data: []byte("x"), Expires: b.at().Add(time.Hour)}))
+		must(t, b.PutSession(ctx, &cordon.Session{Hash: [32]byte{name[0]}, User: u, Expires: b.at().Add(time.Hour)}))
 		must(t, b.Remember(ctx, u, "k", [32]byte{1}, []byte(`{"a":1}`)))
 		must(t, b.CloseIncident(ctx, h.site.ID, "i1", cordon.ClosedMended, "Ada", "Done.", 0))
 	}

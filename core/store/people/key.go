@@ -95,10 +95,10 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	})
 }
 
-const sessionColumns = "hash, usr, data, agent, addr, created, expires"
+const sessionColumns = "hash, usr, agent, addr, created, expires"
 
 func sessionRow(e *cordon.Session) []any {
-	return []any{column.Hash(&e.Hash), column.ID(&e.User), column.Bytes(&e.Data), column.Name(&e.Agent), column.ID(&e.Addr), column.Moment(&e.Created), column.Moment(&e.Expires)}
+	return []any{column.Hash(&e.Hash), column.ID(&e.User), column.Name(&e.Agent), column.ID(&e.Addr), column.Moment(&e.Created), column.Moment(&e.Expires)}
 }
 
 // SessionByHash returns the session of that hash. Whether it is over, the caller looks.
@@ -113,8 +113,8 @@ func (s *Store) Sessions(ctx context.Context, user string) ([]cordon.Session, er
 
 // PutSession stores a session.
 func (s *Store) PutSession(ctx context.Context, e *cordon.Session) error {
-	return table.Alone(ctx, s.DB, "put session", cordon.ErrConflict, `INSERT INTO sessions (hash, usr, data, agent, addr, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (hash) DO UPDATE SET usr = excluded.usr, data = excluded.data, agent = excluded.agent, addr = excluded.addr, expires = excluded.expires`, sessionRow(e)...)
+	return table.Alone(ctx, s.DB, "put session", cordon.ErrConflict, `INSERT INTO sessions (hash, usr, agent, addr, created, expires) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (hash) DO UPDATE SET usr = excluded.usr, agent = excluded.agent, addr = excluded.addr, expires = excluded.expires`, sessionRow(e)...)
 }
 
 // DeleteSession ends a session.

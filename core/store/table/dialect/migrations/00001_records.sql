@@ -316,7 +316,6 @@ CREATE INDEX passkeys_user ON passkeys (usr);
 CREATE TABLE sessions (
   hash    BYTEA PRIMARY KEY,
   usr     TEXT COLLATE "binary" NOT NULL,
-  data    BYTEA NOT NULL,
   agent   TEXT NOT NULL,
   addr    TEXT NOT NULL,
   created BIGINT NOT NULL,
