@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"time"
 
 	"cordon/agent/capture/kernel"
 	"cordon/agent/config"
@@ -10,12 +9,13 @@ import (
 	"cordon/agent/doctor"
 	"cordon/agent/network"
 	"cordon/agent/uplink"
+	"cordon/internal/clock"
 )
 
 // Doctor looks at everything that the agent needs on this router. It works whether
 // or not an agent runs, and changes nothing.
 func Doctor(ctx context.Context, cfg config.Config) []control.Finding {
-	c := doctor.Config{StateDir: cfg.State.Dir, Guard: cfg.DNS.Guard, Built: time.Unix(0, released),
+	c := doctor.Config{StateDir: cfg.State.Dir, Guard: cfg.DNS.Guard, Built: clock.Released(),
 		EBPF:     func(context.Context) error { return kernel.Probe() },
 		NFTables: func(context.Context) error { return network.TryNFTables() },
 		DNSRules: func(context.Context) ([]string, error) { return network.DNSRules() },
@@ -45,7 +45,7 @@ func examineCore(ctx context.Context, cfg config.Core) control.Finding {
 		f.Mend = "put the file there, readable for the agent's user"
 		return f
 	}
-	line.Floor = time.Unix(0, released)
+	line.Floor = clock.Released()
 	found := uplink.Examine(ctx, line)
 	f.Text, f.Mend = found.Text, found.Mend
 	if !found.OK {

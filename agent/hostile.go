@@ -32,7 +32,7 @@ func (l *live) openIndicators() error {
 	}
 	defer os.RemoveAll(dir) // an open file outlives its name
 	index := filepath.Join(dir, "index")
-	report, err := indicator.Compile(index, indicator.Options{Now: cordon.Time(l.epoch.at(monotonic()))}, name)
+	report, err := indicator.Compile(index, indicator.Options{Now: cordon.Time(l.epoch.Now())}, name)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (l *live) hostileAddresses() (list []nft.Hostile, err error) {
 		return nil, err
 	}
 	defer f.Close()
-	now := cordon.Time(l.epoch.at(monotonic()))
+	now := cordon.Time(l.epoch.Now())
 	_, err = feed.Read(f, l.cfg.Indicators.File, now, func(i *cordon.Indicator) error {
 		at, ok := i.Endpoint()
 		if ok && mayBlock(i) && len(list) < maxKernelIndicators {

@@ -19,6 +19,7 @@ import (
 	"cordon/agent/config"
 	"cordon/agent/control"
 	"cordon/agent/uplink"
+	"cordon/internal/clock"
 )
 
 // lineDir is where, below the directory of the state, the line to core keeps what
@@ -92,14 +93,14 @@ func (l *live) openLine() {
 	cfg.Dir = filepath.Join(l.cfg.State.Dir, lineDir)
 	cfg.Start, cfg.Fresh = uint32(l.run.Starts), !l.store.Noted() || l.lost != nil
 	cfg.Claim, cfg.Log = l.store.Claim, l.log
-	cfg.Floor = time.Unix(0, l.epoch.floor)
+	cfg.Floor = time.Unix(0, l.epoch.Floor())
 	cfg.Now = func() (time.Time, bool) {
-		if wall := time.Now(); l.epoch.trusted(wall.UnixNano()) {
+		if wall := time.Now(); l.epoch.Trusted(wall.UnixNano()) {
 			return wall, true
 		}
-		return time.Unix(0, l.epoch.at(monotonic())), false
+		return time.Unix(0, l.epoch.Now()), false
 	}
-	cfg.Learned = func(t time.Time) { l.coreClock.Store(t.UnixNano() - monotonic()) }
+	cfg.Learned = func(t time.Time) { l.coreClock.Store(t.UnixNano() - clock.Monotonic()) }
 	cfg.Reached = func(a netip.Addr) {
 		l.coreAddr.Store(&a)
 		select {
@@ -124,14 +125,14 @@ func (l *live) holdLine(ctx context.Context) error {
 // wallClock returns the wall clock: the router's own if it was set, else core's.
 func (l *live) wallClock() int64 {
 	wall := time.Now().UnixNano()
-	if base := l.coreClock.Load(); base != 0 && !l.epoch.trusted(wall) {
-		return base + monotonic()
+	if base := l.coreClock.Load(); base != 0 && !l.epoch.Trusted(wall) {
+		return base + clock.Monotonic()
 	}
 	return wall
 }
 
 // trusted reports whether the wall clock can be right.
-func (l *live) trusted() bool { return l.epoch.trusted(l.wallClock()) }
+func (l *live) trusted() bool { return l.epoch.Trusted(l.wallClock()) }
 
 // Clock returns the wall time, and whether it is right.
 func (l *live) Clock() (cordon.Time, bool) {

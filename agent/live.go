@@ -24,6 +24,7 @@ import (
 	"cordon/agent/selftest"
 	"cordon/agent/state"
 	"cordon/agent/uplink"
+	"cordon/internal/clock"
 )
 
 // eyes are a Source on the router's own ports.
@@ -41,7 +42,7 @@ type live struct {
 	log    *slog.Logger
 	ctx    context.Context
 	begun  time.Time
-	epoch  epoch
+	epoch  clock.Epoch
 	run    state.Run
 	store  *state.Store
 	router *network.Reader
@@ -160,7 +161,7 @@ func (l *live) build(ctx context.Context) error {
 	if l.line != nil {
 		l.line.Attach(l.Core)
 	}
-	p.Now = cordon.Time(p.Clock.Advance(l.epoch.at(monotonic())))
+	p.Now = cordon.Time(p.Clock.Advance(l.epoch.Now()))
 	l.wasSet = l.trusted()
 	return nil
 }
@@ -204,7 +205,7 @@ func (l *live) serve(ctx context.Context) error {
 		err = nil
 	}
 	if err == nil {
-		l.Pipeline.Now = cordon.Time(l.epoch.at(monotonic()))
+		l.Pipeline.Now = cordon.Time(l.epoch.Now())
 		l.store.SaveNow(l.state())
 		err = l.store.Stopped()
 	}

@@ -8,6 +8,7 @@ import (
 
 	"cordon"
 	"cordon/agent/packet"
+	"cordon/internal/clock"
 )
 
 // routineEvery is how often a live agent does what no packet calls for: the
@@ -49,7 +50,7 @@ func (l *live) loop(ctx context.Context) error {
 
 // due does what its time has come for.
 func (l *live) due(now cordon.Time) {
-	l.beat.Store(monotonic())
+	l.beat.Store(clock.Monotonic())
 	if now.Sub(l.routined) >= routineEvery {
 		l.routined = now
 		l.routine(now)

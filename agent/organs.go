@@ -19,6 +19,7 @@ import (
 	"cordon/agent/home"
 	"cordon/agent/packet"
 	"cordon/agent/page"
+	"cordon/internal/clock"
 )
 
 // openKernel takes over what an agent of before left in force in the kernel.
@@ -46,7 +47,7 @@ func (l *live) openEyes() error {
 	}
 	why := "the configuration says so"
 	if l.cfg.Capture.Mode != config.EyesAFPacket {
-		source, err := kernel.New(kernel.Config{Base: l.epoch.base, Rate: l.cfg.Capture.DeviceFrames,
+		source, err := kernel.New(kernel.Config{Base: l.epoch.Base(), Rate: l.cfg.Capture.DeviceFrames,
 			Burst: 2 * l.cfg.Capture.DeviceFrames, Home: l.cfg.Network.Home, Log: l.log})
 		if err == nil {
 			l.source = source
@@ -58,7 +59,7 @@ func (l *live) openEyes() error {
 		}
 		why = "eBPF cannot be used: " + err.Error()
 	}
-	source, err := ring.New(ring.Config{Base: l.epoch.base})
+	source, err := ring.New(ring.Config{Base: l.epoch.Base()})
 	if err != nil {
 		return fmt.Errorf("AF_PACKET eyes: %w", err)
 	}
@@ -83,16 +84,18 @@ func (l *live) watchPorts(n cordon.Network) error {
 
 // blindfold is a Source that sees nothing: time passes.
 type blindfold struct {
-	epoch epoch
+	epoch clock.Epoch
 	tick  *time.Ticker
 }
 
-func newBlindfold(e epoch) *blindfold { return &blindfold{e, time.NewTicker(20 * time.Millisecond)} }
+func newBlindfold(e clock.Epoch) *blindfold {
+	return &blindfold{e, time.NewTicker(20 * time.Millisecond)}
+}
 
 // Next waits a moment.
 func (b *blindfold) Next(f *packet.Frame) error {
 	<-b.tick.C
-	*f = packet.Frame{Time: b.epoch.at(monotonic())}
+	*f = packet.Frame{Time: b.epoch.Now()}
 	return nil
 }
 
@@ -141,7 +144,7 @@ func (l *live) guardPart() control.Part {
 func (l *live) decide(q *dns.Query) dns.Verdict {
 	v := l.view.Load()
 	r := v.Find(q.Src.Addr(), q.MAC)
-	switch v.Question(r, q.Name, l.indicators, l.hosts, cordon.Time(l.epoch.at(monotonic()))) {
+	switch v.Question(r, q.Name, l.indicators, l.hosts, cordon.Time(l.epoch.Now())) {
 	case home.AnswerResolve:
 		return dns.Verdict{Do: dns.Resolve}
 	case home.AnswerRefuse:

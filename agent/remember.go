@@ -13,6 +13,7 @@ import (
 	"cordon/agent/home"
 	"cordon/agent/incident"
 	"cordon/agent/state"
+	"cordon/internal/clock"
 )
 
 // remember opens what survived on flash and takes from it what is needed before
@@ -29,7 +30,7 @@ func (l *live) remember() (saved state.State, err error) {
 		l.log.Warn("the start could not be noted", "err", err)
 	}
 	wall := time.Now().UnixNano()
-	l.epoch = newEpoch(wall, monotonic(), int64(saved.Wall))
+	l.epoch = clock.NewEpoch(wall, clock.Monotonic(), int64(saved.Wall))
 	for i := range saved.Devices {
 		l.ByHand[saved.Devices[i].ID] = &saved.Devices[i]
 	}
@@ -43,7 +44,7 @@ func (l *live) remember() (saved state.State, err error) {
 // of its time, and what people allowed.
 func (l *live) restore(ctx context.Context, saved state.State) {
 	now, wall := l.Pipeline.Now, cordon.TimeOf(time.Now())
-	trusted := l.epoch.trusted(int64(wall))
+	trusted := l.epoch.Trusted(int64(wall))
 	for _, d := range l.cfg.Devices {
 		for _, t := range d.Allow {
 			id := d.MAC.String()

@@ -9,6 +9,7 @@ import (
 	"cordon"
 	"cordon/agent/enforce/nft"
 	"cordon/agent/home"
+	"cordon/internal/clock"
 )
 
 // doingTables names trouble with the kernel's tables.
@@ -58,7 +59,7 @@ func (l *live) refresh() {
 // correct follows the wall clock when it is set.
 func (l *live) correct() {
 	before := l.Pipeline.Clock.Correction()
-	by, changed := l.epoch.correction(l.wallClock(), monotonic(), before)
+	by, changed := l.epoch.Correction(l.wallClock(), clock.Monotonic(), before)
 	if changed {
 		l.Pipeline.Clock.Correct(by)
 		l.log.Info("clock set", "by", time.Duration(by).Round(time.Second))
@@ -165,7 +166,7 @@ func (l *live) watch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if beat := l.beat.Load(); beat != 0 && time.Duration(monotonic()-beat) > hungAfter {
+		if beat := l.beat.Load(); beat != 0 && time.Duration(clock.Monotonic()-beat) > hungAfter {
 			close(l.hung)
 			return errHung
 		}

@@ -2,8 +2,9 @@
 //
 // Captures are merged out of order, and a router's clock jumps when NTP first
 // answers. Judgement needs durations, so it runs on a steady time; people need
-// the wall clock, so what is reported is converted back. All times are
-// nanoseconds.
+// the wall clock, so what is reported is converted back (Clock). Live, the time
+// comes from the kernel's monotonic clock, and the wall clock is believed only once
+// it can be right (Epoch). All times are nanoseconds.
 package clock
 
 import "time"

@@ -1,4 +1,4 @@
-package agent
+package clock
 
 import (
 	"testing"
@@ -22,14 +22,14 @@ func TestEpoch(t *testing.T) {
 		{"boot in 1970 after a run", 10 * s, 5 * s, now, now + 90*s, 65 * s, now, 30 * s, false, true},
 		{"set back by an hour", now + 3600*s, 5 * s, 0, now + 60*s, 65 * s, now + 3600*s, -3600 * s, true, true},
 	} {
-		e := newEpoch(c.wall, c.mono, c.last)
-		if got := e.at(c.mono); got != c.begin {
+		e := NewEpoch(c.wall, c.mono, c.last)
+		if got := e.At(c.mono); got != c.begin {
 			t.Errorf("%s: begins at %d, want %d", c.name, got, c.begin)
 		}
-		if e.trusted(c.wall) != c.trusted {
+		if e.Trusted(c.wall) != c.trusted {
 			t.Errorf("%s: trusted %v", c.name, !c.trusted)
 		}
-		if by, changed := e.correction(c.later, c.laterMono, 0); by != c.by || changed != c.wantsChanged {
+		if by, changed := e.Correction(c.later, c.laterMono, 0); by != c.by || changed != c.wantsChanged {
 			t.Errorf("%s: corrected by %d s (%v), want %d s", c.name, by/s, changed, c.by/s)
 		}
 	}
