@@ -12,6 +12,7 @@ import (
 	"cordon/agent/indicator"
 	"cordon/agent/indicator/feed"
 	"cordon/agent/selftest"
+	"cordon/internal/memory"
 )
 
 // maxKernelIndicators is how many hostile addresses the kernel itself holds, the
@@ -128,9 +129,9 @@ func (l *live) followPolicy(ctx context.Context) error {
 			return nil
 		}
 		if k.due(want, again) {
-			giveBack()
+			memory.GiveBack()
 			k = l.hostile(ctx, want)
-			giveBack()
+			memory.GiveBack()
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"cordon/agent/control"
 	"cordon/agent/uplink"
 	"cordon/internal/clock"
+	"cordon/internal/memory"
 )
 
 // lineDir is where, below the directory of the state, the line to core keeps what
@@ -174,7 +175,7 @@ func (l *live) spareCore(ctx context.Context) error {
 // Health says how the agent is, for core.
 func (l *live) Health() *cordon.Health {
 	s := &cordon.Health{At: l.Pipeline.Wall(l.Pipeline.Now), Mode: "normal", Policy: l.SitePolicy(), Eyes: l.seen.Name,
-		Uptime: int64(time.Since(l.begun) / time.Second), Resident: residentBytes(), Clock: l.trusted(), Counters: l.counters()}
+		Uptime: int64(time.Since(l.begun) / time.Second), Resident: memory.Resident(), Clock: l.trusted(), Counters: l.counters()}
 	if l.run.Safe() {
 		s.Mode, s.Why = "safe", fmt.Sprintf("it ended badly %d times in a row", l.run.Crashes)
 	}

@@ -25,6 +25,7 @@ import (
 	"cordon/agent/state"
 	"cordon/agent/uplink"
 	"cordon/internal/clock"
+	"cordon/internal/memory"
 )
 
 // eyes are a Source on the router's own ports.
@@ -92,7 +93,7 @@ func Live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	giveBack()
+	memory.GiveBack()
 	err = l.serve(ctx)
 	if !errors.Is(err, errHung) { // else what hangs holds what closing needs
 		l.close()

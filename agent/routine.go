@@ -10,6 +10,7 @@ import (
 	"cordon/agent/enforce/nft"
 	"cordon/agent/home"
 	"cordon/internal/clock"
+	"cordon/internal/memory"
 )
 
 // doingTables names trouble with the kernel's tables.
@@ -170,13 +171,13 @@ func (l *live) watch(ctx context.Context) error {
 			close(l.hung)
 			return errHung
 		}
-		rss := residentBytes()
+		rss := memory.Resident()
 		if rss > 2*l.cfg.Limits.Memory {
 			return errMemory
 		}
 		if now := time.Now(); now.After(due) && (rss > l.cfg.Limits.Memory*9/10 || due.Before(l.begun.Add(giveBackAfter+time.Second))) {
 			due = now.Add(giveBackEvery)
-			giveBack()
+			memory.GiveBack()
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"cordon"
 	"cordon/agent/control"
+	"cordon/internal/memory"
 )
 
 // Status says how the agent is.
@@ -16,7 +17,7 @@ func (l *live) Status() control.Status {
 		Version: version(), Mode: "normal", Policy: l.SitePolicy(), Started: cordon.TimeOf(l.begun),
 		Uptime: time.Since(l.begun).Round(time.Second), ClockTrusted: l.trusted(),
 		InForce: make(map[cordon.Verb]int), Eyes: l.seen, Guard: l.guardPart(), Hands: l.hands(), Flash: l.flash(),
-		Blind: []control.Shortcoming{}, Memory: memory(l.cfg.Limits.Memory), Counters: l.counters(),
+		Blind: []control.Shortcoming{}, Memory: memoryView(l.cfg.Limits.Memory), Counters: l.counters(),
 	}
 	if l.run.Safe() {
 		s.Mode, s.Why = "safe", fmt.Sprintf("it ended badly %d times in a row: nothing is judged, what is in force stays until its end", l.run.Crashes)
@@ -80,10 +81,10 @@ func (l *live) counters() map[string]uint64 {
 	return c
 }
 
-func memory(limit int64) control.Memory {
+func memoryView(limit int64) control.Memory {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return control.Memory{Resident: residentBytes(), Heap: int64(m.HeapAlloc), Limit: limit}
+	return control.Memory{Resident: memory.Resident(), Heap: int64(m.HeapAlloc), Limit: limit}
 }
 
 // release is the version of a release, set when it is built (-X).

@@ -1,4 +1,6 @@
-package agent
+// Package memory is the process's resident memory: how much it is, and how to give back
+// what is not needed now.
+package memory
 
 import (
 	"bufio"
@@ -11,9 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// residentBytes returns the process's resident memory in bytes, 0 if the kernel does
-// not say.
-func residentBytes() int64 {
+// Resident returns the process's resident memory in bytes, 0 if the kernel does not say.
+func Resident() int64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return 0
@@ -25,11 +26,11 @@ func residentBytes() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// giveBack returns to the kernel what the process does not need now: free heap, and
+// GiveBack returns to the kernel what the process does not need now: free heap, and
 // those pages of the program that only its start needed. They are read from the
 // file again when they are needed again. A third of the resident memory of an idle
 // agent was the program's start (docs/performance.md).
-func giveBack() {
+func GiveBack() {
 	debug.FreeOSMemory()
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
