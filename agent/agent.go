@@ -15,6 +15,7 @@ import (
 	"errors"
 	"io"
 
+	"cordon"
 	"cordon/agent/home"
 	"cordon/agent/packet"
 	"cordon/agent/pipeline"
@@ -33,6 +34,10 @@ type (
 
 // Destination is a place that a device talked to, as Provider.Answer tells it.
 type Destination = home.Destination
+
+// About describes every kind of detection that the agent judges, in the order of
+// cordon.Kinds.
+func About() []cordon.About { return pipeline.About() }
 
 // Run judges the frames of a source until it ends or ctx is done. The error is
 // the source's, unless the configuration is wrong; the Summary is valid with it.

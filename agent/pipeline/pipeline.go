@@ -13,18 +13,6 @@ import (
 	"time"
 
 	"cordon"
-	"cordon/agent/detect/bruteforce"
-	"cordon/agent/detect/exploit"
-	"cordon/agent/detect/flood"
-	"cordon/agent/detect/horizontal"
-	"cordon/agent/detect/irc"
-	"cordon/agent/detect/keepalive"
-	"cordon/agent/detect/known"
-	"cordon/agent/detect/lateral"
-	"cordon/agent/detect/mirai"
-	"cordon/agent/detect/p2p"
-	"cordon/agent/detect/slow"
-	"cordon/agent/detect/vertical"
 	"cordon/agent/device"
 	"cordon/agent/flow"
 	"cordon/agent/incident"
@@ -42,21 +30,6 @@ const maxNames = 4096
 
 // sweepEvery is how often incidents are looked through for those that are over.
 const sweepEvery = time.Minute
-
-// flowDetector judges flows.
-type flowDetector interface {
-	Flow(cordon.FlowEvent, *cordon.Flow, cordon.Time)
-}
-
-// factDetector judges observations.
-type factDetector interface {
-	Observe(*cordon.Observation, cordon.Time)
-}
-
-// trafficDetector judges what a device sends and receives as a whole.
-type trafficDetector interface {
-	Traffic(*cordon.Traffic, cordon.Time)
-}
 
 // Pipeline is the stages, tied together. The exported stages are for who shows the home
 // and orders things there.
@@ -100,39 +73,6 @@ func (p *Pipeline) build() {
 	p.detectors()
 	if p.counter, _ = p.cfg.Source.(Counter); p.counter == nil {
 		p.meter = meter.New(meter.Config{Home: p.Devices.Home, Tell: p.traffic})
-	}
-}
-
-// detectors makes the detectors, in the order in which they judge.
-func (p *Pipeline) detectors() {
-	report := p.detected
-	down := func(d *cordon.Device, now cordon.Time) bool { return p.Flows.Down(d, now) }
-	neighbours := lateral.New(lateral.Config{Report: report})
-	peers := p2p.New(p2p.Config{Report: report})
-	floods := flood.New(flood.Config{Down: down, Report: report})
-	p.byFlow = []flowDetector{
-		mirai.New(mirai.Config{Report: report}),
-		horizontal.New(horizontal.Config{Down: down, Report: report}),
-		vertical.New(vertical.Config{Report: report}),
-		neighbours,
-		slow.New(slow.Config{Down: down, Report: report}),
-		peers,
-		floods,
-	}
-	p.byFact = []factDetector{
-		neighbours,
-		bruteforce.New(bruteforce.Config{Report: report}),
-		exploit.New(exploit.Config{Report: report}),
-		keepalive.New(keepalive.Config{Report: report}),
-		peers,
-		irc.New(irc.Config{Report: report}),
-		floods,
-	}
-	p.byCount = []trafficDetector{floods}
-	if p.cfg.Indicators != nil {
-		hostile := known.New(known.Config{Indicators: p.cfg.Indicators, Report: report})
-		p.byFlow = append(p.byFlow, hostile)
-		p.byFact = append(p.byFact, hostile)
 	}
 }
 
