@@ -2,9 +2,7 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"cordon"
@@ -27,21 +25,11 @@ func (l *live) openIndicators() error {
 	if name == "" {
 		return nil
 	}
-	dir, err := os.MkdirTemp("", "cordon-indicators-")
-	if err != nil {
-		return fmt.Errorf("index indicators: %w", err)
-	}
-	defer os.RemoveAll(dir) // an open file outlives its name
-	index := filepath.Join(dir, "index")
-	report, err := indicator.Compile(index, indicator.Options{Now: cordon.Time(l.epoch.Now())}, name)
+	set, report, err := indicator.Load(indicator.Options{Now: cordon.Time(l.epoch.Now())}, name)
 	if err != nil {
 		return err
 	}
 	l.log.Info("indicators", "file", name, "taken", report.Taken, "refused", report.Refusals(), "expired", report.Expired)
-	set, err := indicator.Open(index)
-	if err != nil {
-		return err
-	}
 	l.indicators = set
 	return nil
 }

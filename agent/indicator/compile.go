@@ -45,6 +45,26 @@ func Compile(dst string, o Options, files ...string) (feed.Report, error) {
 	return report, nil
 }
 
+// Load compiles the feeds in files and opens the index, which lives in a temporary file
+// that is gone with the program. On an error the Report says nothing.
+func Load(o Options, files ...string) (*Set, feed.Report, error) {
+	dir, err := os.MkdirTemp("", "cordon-indicators-")
+	if err != nil {
+		return nil, feed.Report{}, fmt.Errorf("index indicators: %w", err)
+	}
+	defer os.RemoveAll(dir) // an open file outlives its name
+	index := filepath.Join(dir, "index")
+	report, err := Compile(index, o, files...)
+	if err != nil {
+		return nil, feed.Report{}, err
+	}
+	set, err := Open(index)
+	if err != nil {
+		return nil, feed.Report{}, err
+	}
+	return set, report, nil
+}
+
 // source is a feed that can be opened.
 type source struct {
 	name string

@@ -304,6 +304,29 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// TestLoad: what is loaded answers, and nothing of it lies about.
+func TestLoad(t *testing.T) {
+	temp, list := t.TempDir(), filepath.Join(t.TempDir(), "list")
+	t.Setenv("TMPDIR", temp)
+	if err := os.WriteFile(list, []byte("a.example.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, report, err := Load(Options{Now: now}, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, ok := s.Name([]byte("a.example.com"), now); !ok || report.Taken != 1 {
+		t.Errorf("the name known: %t, %d taken", ok, report.Taken)
+	}
+	if _, _, err := Load(Options{Now: now}, list+".absent"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("absent feed: %v", err)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 // TestDamage: whatever byte is changed, Open refuses the file or a look-up says
 // no and counts it; nothing else is ever answered.
 func TestDamage(t *testing.T) {

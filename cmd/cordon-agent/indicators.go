@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"cordon"
 	"cordon/agent"
@@ -43,29 +42,23 @@ func (s *firstFrame) begin() cordon.Time {
 }
 
 // compile reads a file of indicators as of the beginning of the capture, and says
-// on w what it could not take. The index lives in a temporary file that is gone
-// with the program.
+// on w what it could not take.
 func compile(name string, source *firstFrame, w io.Writer) (*indicator.Set, error) {
-	dir, err := os.MkdirTemp("", "cordon-indicators-")
-	if err != nil {
-		return nil, fmt.Errorf("index indicators: %w", err)
-	}
-	defer os.RemoveAll(dir) // an open file outlives its name
 	if f, err := os.Open(name); err != nil {
 		return nil, fmt.Errorf("indicators: %w", err)
 	} else {
 		f.Close()
 	}
-	index := filepath.Join(dir, "index")
-	report, err := indicator.Compile(index, indicator.Options{Now: source.begin()}, name)
+	set, report, err := indicator.Load(indicator.Options{Now: source.begin()}, name)
 	if err != nil {
 		return nil, err
 	}
 	say(w, name, report)
 	if report.Taken == 0 {
+		set.Close()
 		return nil, fmt.Errorf("indicators %s: not one could be taken; docs/reference/indicators.md has the format", name)
 	}
-	return indicator.Open(index)
+	return set, nil
 }
 
 // say tells what of a feed was taken and what was not, and why.
