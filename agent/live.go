@@ -16,7 +16,9 @@ import (
 	"cordon/agent/control"
 	"cordon/agent/detect/known"
 	"cordon/agent/enforce/dns"
+	"cordon/agent/enforce/dryrun"
 	"cordon/agent/enforce/nft"
+	"cordon/agent/enforce/split"
 	"cordon/agent/home"
 	"cordon/agent/mend"
 	"cordon/agent/network"
@@ -146,7 +148,7 @@ func newLive(ctx context.Context, cfg config.Config, log *slog.Logger) (l *live,
 func (l *live) build(ctx context.Context) error {
 	cfg := Config{
 		Source: l.source, Sink: l.Diary, Home: l.cfg.Network.Home, Policy: l.cfg.Policy, Indicators: l.indicators,
-		Enforcer: newHands(l.kernel), PolicyOf: l.PolicyOf, Told: l.Told, Changed: l.touched, Trouble: l.Check,
+		Enforcer: split.New(l.kernel, dryrun.New()), PolicyOf: l.PolicyOf, Told: l.Told, Changed: l.touched, Trouble: l.Check,
 		Allowed: l.Allowed,
 	}
 	if l.line != nil {
