@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cordon"
+	"cordon/agent/capture/blindfold"
 	"cordon/agent/capture/kernel"
 	"cordon/agent/capture/ring"
 	"cordon/agent/config"
@@ -17,9 +18,7 @@ import (
 	"cordon/agent/enforce/dns"
 	"cordon/agent/enforce/nft"
 	"cordon/agent/home"
-	"cordon/agent/packet"
 	"cordon/agent/page"
-	"cordon/internal/clock"
 )
 
 // openKernel takes over what an agent of before left in force in the kernel.
@@ -42,7 +41,7 @@ func (l *live) openKernel(ctx context.Context) (err error) {
 // notes which and why. In safe mode they stay closed.
 func (l *live) openEyes() error {
 	if l.run.Safe() {
-		l.source, l.seen = newBlindfold(l.epoch), control.Part{State: control.PartOff, Why: "safe mode"}
+		l.source, l.seen = blindfold.New(l.epoch.Now), control.Part{State: control.PartOff, Why: "safe mode"}
 		return nil
 	}
 	why := "the configuration says so"
@@ -81,29 +80,6 @@ func (l *live) watchPorts(n cordon.Network) error {
 	}
 	return l.source.SetPorts(n.LAN)
 }
-
-// blindfold is a Source that sees nothing: time passes.
-type blindfold struct {
-	epoch clock.Epoch
-	tick  *time.Ticker
-}
-
-func newBlindfold(e clock.Epoch) *blindfold {
-	return &blindfold{e, time.NewTicker(20 * time.Millisecond)}
-}
-
-// Next waits a moment.
-func (b *blindfold) Next(f *packet.Frame) error {
-	<-b.tick.C
-	*f = packet.Frame{Time: b.epoch.Now()}
-	return nil
-}
-
-// SetPorts does nothing.
-func (b *blindfold) SetPorts([]cordon.Port) error { return nil }
-
-// Close ends it.
-func (b *blindfold) Close() error { b.tick.Stop(); return nil }
 
 // openGuard makes the DNS guard.
 func (l *live) openGuard() (err error) {
